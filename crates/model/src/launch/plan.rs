@@ -1,0 +1,114 @@
+//! One launch, prepared to the last detail by the daemon so that init decides nothing.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Everything init needs to start one program. Strings hold no zero bytes (checked where they are read).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchPlan {
+    /// Absolute path of the program.
+    pub program: String,
+    /// `argv`, the program's own name first.
+    pub arguments: Vec<String>,
+    /// The whole environment, built; nothing is inherited.
+    pub environment: Vec<(String, String)>,
+    /// Working directory, absolute.
+    pub directory: String,
+    /// Uid of all four kinds.
+    pub uid: u32,
+    /// Gid of all four kinds.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+    /// Capability bounding set as the kernel's bit mask. For a uid other than 0 these are also made ambient.
+    pub capabilities: u64,
+    /// Limits of its own; all `None` costs nothing.
+    pub limits: Limits,
+    /// Paths below the read-only system directories that this program may write. Not empty: it gets a mount
+    /// namespace of its own.
+    pub write: Vec<String>,
+    /// Directories made for it below `/run`, owned by `uid:gid`.
+    pub runtime_directories: Vec<RuntimeDirectory>,
+    /// Whether `/run/session0/state/<unit>` is made for it, owned by `uid:gid`, mode 0700.
+    pub state_directory: bool,
+    /// Network.
+    pub network: Network,
+    /// What set-uid programs may gain.
+    pub elevation: Elevation,
+    /// Whether it may make user namespaces.
+    pub user_namespaces: UserNamespaces,
+    /// What the program is to init.
+    pub role: Role,
+}
+
+/// A directory below `/run`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeDirectory {
+    /// One path component.
+    pub name: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Whether it is seen outside Session 0 (`expose =`): it then lives below `/run/session0/expose/` and
+    /// `/run/<name>` is a link to it.
+    pub visibility: Visibility,
+}
+
+/// Who sees a runtime directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Visibility {
+    /// Session 0 only.
+    Private,
+    /// The machine and, from the sessions issue on, user sessions.
+    Exposed,
+}
+
+/// A service's own limits. `None` is "only what its session has".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Number of tasks (processes and threads).
+    pub tasks: Option<u64>,
+    /// Share of one CPU in percent; 250 is two and a half CPUs.
+    pub cpu_percent: Option<u32>,
+    /// Open files (RLIMIT_NOFILE, soft and hard).
+    pub open_files: Option<u64>,
+}
+
+/// The network a program sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Network {
+    /// The machine's, as on Windows.
+    Shared,
+    /// An empty one with loopback up.
+    Private,
+}
+
+/// What set-user-id programs may do for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Elevation {
+    /// Nothing: no_new_privs.
+    Deny,
+    /// They work, within the session's bounding set.
+    Contained,
+}
+
+/// User namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UserNamespaces {
+    /// unshare and clone with CLONE_NEWUSER are EPERM, clone3 is ENOSYS.
+    Denied,
+    /// Allowed.
+    Allowed,
+}
+
+/// What a program is to its init.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// An ordinary program: stdin is /dev/null, stdout and stderr are its unit's output pipe.
+    Program,
+    /// The logger: besides that, descriptor 3 is the feed of output pipes ([`crate::launch::wire::Feed`]) and
+    /// descriptor 4 the log directory.
+    Logger,
+}

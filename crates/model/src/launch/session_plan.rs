@@ -1,0 +1,113 @@
+//! One session, prepared by the daemon, made by its init.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use bitflags::bitflags;
+use serde::{Deserialize, Serialize};
+
+use crate::id::SessionId;
+
+bitflags! {
+    /// The kernel facilities a session is made of. One that the machine lacks is left out only where the
+    /// administrator accepted that (`accept =` in host.toml).
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Facilities: u32 {
+        /// PID, mount, IPC, UTS and cgroup namespaces. Never optional.
+        const NAMESPACES = 1 << 0;
+        /// open_tree, move_mount, mount_setattr. Never optional.
+        const MOUNT_API = 1 << 1;
+        /// A cgroup v2 tree with `cgroup.kill`. Never optional.
+        const CGROUP_KILL = 1 << 2;
+        /// pidfds of socket peers (SO_PEERPIDFD). Never optional.
+        const PEER_PIDFD = 1 << 3;
+        /// seccomp filters. Never optional.
+        const SECCOMP = 1 << 4;
+        /// Landlock scopes: signals and abstract sockets.
+        const LANDLOCK_SCOPES = 1 << 5;
+        /// The device policy (BPF_PROG_ATTACH on the group).
+        const DEVICE_POLICY = 1 << 6;
+        /// `cgroup.freeze`.
+        const CGROUP_FREEZE = 1 << 7;
+        /// A memory controller, v1 or v2.
+        const LIMIT_MEMORY = 1 << 8;
+        /// A pids controller, v1 or v2.
+        const LIMIT_TASKS = 1 << 9;
+        /// A cpu controller, v1 or v2.
+        const LIMIT_CPU = 1 << 10;
+        /// /proc with hidepid=invisible.
+        const HIDEPID = 1 << 11;
+        /// PIDFD_GET_INFO: identity of processes that have already ended.
+        const PIDFD_INFO = 1 << 12;
+        /// fanotify permission events: the terminal tripwire.
+        const FANOTIFY = 1 << 13;
+        /// Kernel keyrings can be made per session.
+        const KEYRING = 1 << 14;
+    }
+}
+
+/// How a session's insides are made. Sent once, before anything is launched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionPlan {
+    /// Which session.
+    pub session: SessionId,
+    /// What to use.
+    pub facilities: Facilities,
+    /// Capability bounding set of everything in the session.
+    pub capabilities: u64,
+    /// Paths made read-only, recursively, if they exist.
+    pub read_only: Vec<String>,
+    /// Directories covered by an empty read-only file system, if they exist (our own runtime directory).
+    pub hidden: Vec<String>,
+    /// The host directory that becomes `/run/session0/expose`, absolute.
+    pub expose_root: String,
+    /// The host directory that becomes `/run/session0/state`, absolute.
+    pub state_root: String,
+    /// Sizes of the private file systems, in bytes.
+    pub sizes: Sizes,
+    /// Gid whose members see all of `/proc` (the logger's).
+    pub proc_gid: u32,
+    /// Pseudo-terminals the session may have.
+    pub terminals_max: u32,
+    /// Uids for which `/run/user/<uid>` with a Wayland tripwire is made.
+    pub tripwire_uids: Vec<u32>,
+}
+
+/// Sizes of private file systems in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sizes {
+    /// `/tmp` and `/var/tmp`, each.
+    pub tmp: u64,
+    /// `/dev/shm`.
+    pub shm: u64,
+    /// `/run`.
+    pub run: u64,
+}
+
+/// The step of making a session that failed, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SessionPhase {
+    /// Cleaning up what was inherited.
+    Descriptors,
+    /// The root tree.
+    Root,
+    /// /proc.
+    Proc,
+    /// /sys.
+    Sys,
+    /// /dev.
+    Dev,
+    /// /tmp, /var/tmp, /run.
+    Private,
+    /// Read-only and hidden paths.
+    ReadOnly,
+    /// API, notify, log and tripwire sockets.
+    Sockets,
+    /// Keyring.
+    Keyring,
+    /// Landlock.
+    Landlock,
+    /// seccomp.
+    Seccomp,
+    /// Capabilities.
+    Capabilities,
+}

@@ -1,0 +1,73 @@
+//! Every maximum, with its reason. A table or queue that is not named here does not exist.
+
+use core::time::Duration;
+
+/// Characters of a service name: with `.log.9` and `.toml` added it still is a file name (255 bytes).
+pub const SERVICE_NAME_MAX: usize = 200;
+/// Services of one host. Twice the largest load we test (2 000).
+pub const SERVICES_MAX: usize = 4096;
+/// Dependencies of one service.
+pub const DEPENDENCIES_MAX: usize = 64;
+/// Clients that wait for one service to settle; the next is refused with `TooManyWaiters`.
+pub const WAITERS_MAX: usize = 64;
+/// Bytes of a command line, arguments and zero bytes included (windows-semantics 3.1: 32 K).
+pub const COMMAND_LINE_MAX: usize = 32 * 1024;
+/// Bytes of an environment block.
+pub const ENVIRONMENT_MAX: usize = 32 * 1024;
+/// Bytes of one service file.
+pub const SERVICE_FILE_MAX: u64 = 256 * 1024;
+/// Characters of the text a service reports about itself (`STATUS=`); the rest is cut visibly.
+pub const STATUS_TEXT_MAX: usize = 256;
+/// Bytes of one notify datagram; a longer one is dropped and counted.
+pub const NOTIFY_MAX: usize = 4096;
+/// Notify datagrams read in one turn of the loop: a flooding service delays nobody longer than this.
+pub const NOTIFY_BATCH_MAX: usize = 64;
+
+/// Bytes of one packet between daemon and init. Holds one launch plan with the two maxima above.
+pub const PACKET_MAX: usize = 128 * 1024;
+/// Bytes of one stored record.
+pub const RECORD_MAX: usize = 16 * 1024;
+/// Records one init keeps: one a service and a few of the host's own.
+pub const RECORDS_MAX: usize = SERVICES_MAX + 64;
+/// Descriptors one init keeps for its daemon.
+pub const KEPT_DESCRIPTORS_MAX: usize = 256;
+/// Exits one init remembers until they are acknowledged; the oldest of *adopted orphans* go first, those of
+/// launches never.
+pub const EXITS_MAX: usize = 2 * SERVICES_MAX;
+
+/// Bytes of one API message. The largest honest one, a list of all services, is an answer, not a call.
+pub const API_CALL_MAX: usize = 64 * 1024;
+/// Open API connections in all, and for one uid that is not an administrator.
+pub const API_CLIENTS_MAX: usize = 512;
+/// See [`API_CLIENTS_MAX`].
+pub const API_CLIENTS_PER_UID_MAX: usize = 64;
+/// A call that has begun must be whole within this.
+pub const API_CALL_TIME_MAX: Duration = Duration::from_secs(10);
+/// A connection without a call, without an answer due and without a subscription is closed after this.
+pub const API_IDLE_MAX: Duration = Duration::from_secs(300);
+/// A client that does not read its answer is cut off after this.
+pub const API_WRITE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Events kept for a subscriber that reads slowly; one that falls further behind is cut off.
+pub const EVENTS_BEHIND_MAX: usize = 1024;
+/// Held connections to tripwires; further ones are closed at once (they were still recorded).
+pub const TRIPWIRES_HELD_MAX: usize = 64;
+
+/// Time for a `notify` service to report READY when its file says nothing: the 80 s of windows-semantics 3.3.
+pub const START_WAIT: Duration = Duration::from_secs(80);
+/// Time from the stop signal to the kill when the service's file says nothing (windows-semantics 3.5: about 20 s).
+pub const STOP_WAIT: Duration = Duration::from_secs(20);
+/// An ordered shutdown ends after this at the latest.
+pub const SHUTDOWN_WAIT: Duration = Duration::from_secs(90);
+/// Delay before a failed service is started again when its file says nothing.
+pub const RESTART_DELAY: Duration = Duration::from_millis(100);
+/// A service that ran at least this long before it failed begins its failure count anew.
+pub const FAILURE_RESET: Duration = Duration::from_secs(10);
+/// After this many failures in a row the delay doubles each time.
+pub const FAILURES_BEFORE_SLOWING: u32 = 5;
+/// The doubled delay stops growing here.
+pub const RESTART_DELAY_MAX: Duration = Duration::from_secs(60);
+
+/// Bytes of one line of service output; a longer one is cut into several.
+pub const LOG_LINE_MAX: usize = 8 * 1024;
+/// An unfinished line is written out after this.
+pub const LOG_PARTIAL_WAIT: Duration = Duration::from_secs(1);

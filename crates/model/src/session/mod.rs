@@ -1,0 +1,3 @@
+//! Sessions: connect states, Session 0's life.
+
+pub mod status;

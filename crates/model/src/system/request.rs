@@ -1,0 +1,168 @@
+//! What can be asked, nested by domain.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::id::ServiceName;
+use crate::service;
+use crate::service::status::Status;
+use crate::session::status::SessionStatus;
+use crate::time::Time;
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// About services.
+    Service(ServiceRequest),
+    /// About sessions.
+    Session(SessionRequest),
+    /// About the host.
+    Host(HostRequest),
+}
+
+/// About services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServiceRequest {
+    /// All of them.
+    List,
+    /// One.
+    Status(ServiceName),
+    /// Start it, its dependencies first.
+    Start {
+        /// Which.
+        name: ServiceName,
+        /// When to answer.
+        wait: Wait,
+    },
+    /// Stop it.
+    Stop {
+        /// Which.
+        name: ServiceName,
+        /// When to answer.
+        wait: Wait,
+        /// What becomes of services that depend on it.
+        dependents: Dependents,
+    },
+    /// Stop it and start it again; dependents that run are stopped and started with it.
+    Restart {
+        /// Which.
+        name: ServiceName,
+        /// When to answer.
+        wait: Wait,
+    },
+    /// May this caller read this service's output? Answered with `Done` or a refusal.
+    ReadLog(ServiceName),
+}
+
+/// What becomes of running dependents of a service that is to be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dependents {
+    /// They make it a refusal (1051), as on Windows.
+    Refuse,
+    /// They are stopped first.
+    Stop,
+}
+
+/// When a start, stop or restart is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// As soon as it is begun.
+    Begun,
+    /// When it runs, is stopped, or has failed.
+    Settled,
+}
+
+/// About sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionRequest {
+    /// All of them.
+    List,
+}
+
+/// About the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostRequest {
+    /// One screen.
+    Status,
+    /// Read the configuration again.
+    Reload,
+    /// Ordered shutdown; answered when it has begun.
+    Shutdown,
+    /// Replace the daemon.
+    Upgrade,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// It is begun or done.
+    Done,
+    /// One service, after a start, stop, restart or status.
+    Service(alloc::boxed::Box<Status>),
+    /// Services, by name.
+    Services(Vec<Status>),
+    /// Sessions, by number.
+    Sessions(Vec<SessionStatus>),
+    /// The host.
+    Host(HostStatus),
+    /// What a reload did.
+    Reloaded(ReloadReport),
+}
+
+/// The host as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostStatus {
+    /// When Session 0 was first made.
+    pub started: Time,
+    /// Sessions.
+    pub sessions: Vec<SessionStatus>,
+    /// Services by state: stopped, start pending, stop pending, running.
+    pub counts: [u32; 4],
+    /// Services that want attention: failed, restarting, waiting for a user, losing output.
+    pub attention: Vec<Status>,
+    /// Whether an ordered shutdown is under way.
+    pub phase: HostPhase,
+    /// Service files left out at the last load.
+    pub configuration_errors: u32,
+}
+
+/// See [`HostStatus::phase`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostPhase {
+    /// Session 0 is being made.
+    Starting,
+    /// As it should be.
+    Up,
+    /// Shutting down.
+    ShuttingDown,
+}
+
+/// What a reload did, and what takes effect when.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReloadReport {
+    /// New services; automatic ones were told to start.
+    pub added: Vec<ServiceName>,
+    /// Services whose file is gone; a running one is removed once it is stopped.
+    pub removed: Vec<ServiceName>,
+    /// Changed and not running: takes effect at the next start.
+    pub changed: Vec<ServiceName>,
+    /// Changed and running: takes effect after a restart.
+    pub need_restart: Vec<ServiceName>,
+    /// Services left as they were because their new file has errors, or cannot be used (cycle, missing dependency).
+    pub kept: Vec<(ServiceName, String)>,
+    /// Files with errors.
+    pub errors: u32,
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// About a service.
+    Service(service::refusal::Refusal),
+    /// 5: the caller lacks the right.
+    AccessDenied,
+    /// 21: Session 0 is not there yet.
+    NotReady,
+    /// 1115: shutting down.
+    ShutdownInProgress,
+}
