@@ -52,6 +52,12 @@ pub enum Failure {
     Dependency(ServiceName),
     /// Its session's init died and everything in the session with it (1067).
     SessionEnded,
+    /// Its process ended while no daemon was there, and nobody kept how (1067).
+    Lost,
+    /// This dependency is not configured; it can never start (1075).
+    DependencyMissing(ServiceName),
+    /// It depends on itself by way of others; it can never start (1059).
+    CircularDependency,
 }
 
 impl Failure {
@@ -64,12 +70,15 @@ impl Failure {
                 8 => 193,
                 _ => 1053,
             },
+            Failure::Exit { status: ExitStatus::Exited(0), phase: Phase::Starting, .. } => 1053,
             Failure::Exit { status: ExitStatus::Exited(0), .. } => 0,
             Failure::Exit { status: ExitStatus::Exited(_), .. } => 1066,
             Failure::Exit { status: ExitStatus::Signaled { .. }, .. } => 1067,
             Failure::StartTimeout => 1053,
-            Failure::Watchdog | Failure::SessionEnded => 1067,
+            Failure::Watchdog | Failure::SessionEnded | Failure::Lost => 1067,
             Failure::Dependency(_) => 1068,
+            Failure::DependencyMissing(_) => 1075,
+            Failure::CircularDependency => 1059,
         }
     }
 }

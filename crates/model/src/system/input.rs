@@ -131,6 +131,9 @@ pub struct Configuration {
     pub shutdown_wait: core::time::Duration,
     /// Service files left out because of errors.
     pub errors: u32,
+    /// Services whose file is there but has errors, each with one line that says which. Those that exist already
+    /// stay as they were.
+    pub broken: Vec<(ServiceName, String)>,
 }
 
 /// What an init kept for its daemon.
@@ -147,10 +150,12 @@ pub struct Recovered {
 }
 
 /// A launch that is alive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alive {
     /// The launch.
     pub launch: LaunchId,
+    /// Its unit, as init has it: a launch whose record is lost still finds its service.
+    pub unit: String,
     /// Its main process inside the session.
     pub pid: i32,
     /// When exec happened.
