@@ -1,0 +1,223 @@
+//! `cargo xtask bench`: us and every peer on this machine, in one run, on the same work.
+//!
+//! `bench services` measures the service rows, writes `docs/performance.md` and prints it. Every manager runs
+//! in a directory of its own below one that is removed at the end, whatever the end is: a second process waits
+//! for the first to be gone and then ends what it left (see `sweeper`).
+
+mod figures;
+mod machine;
+mod manager;
+mod measure;
+mod process;
+mod report;
+mod stamps;
+mod sweeper;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use figures::{Figures, Measurement, ROWS, Verdict};
+use manager::{Manager, Place, Session0};
+
+/// What went wrong, as one sentence: what was tried, on what, why not.
+pub type Outcome<T> = Result<T, String>;
+
+/// The page this writes, below the workspace.
+const PAGE: &str = "docs/performance.md";
+/// Where the managers run. Session 0 has a `/tmp` and a `/run` of its own, but sees this.
+const RUNS: &str = "/var/lib";
+
+const HELP: &str = "\
+Measures the service managers on this machine and us, and writes docs/performance.md
+
+usage: cargo xtask bench services [options]
+
+  --rounds N       runs of 500 services, and kills of the daemon, for each manager (default 7)
+  --quick          2 rounds, 10 single samples; writes no page
+  --only ROW       measure this row (and those that come with it); writes no page; can be repeated
+  --manager NAME   measure this manager; writes no page; can be repeated
+  --json           print the figures as JSON instead of the page
+  --page           write the page even so
+
+Peers are found on PATH: dinit, s6, runit, supervisord. Needs root, for the isolation of Session 0, and a C compiler.
+rows:";
+
+/// How much is measured.
+pub struct Bench {
+    /// The directory everything lives in.
+    root: PathBuf,
+    /// Runs of the whole fleet, and kills of the daemon.
+    rounds: usize,
+    /// Runs of single samples.
+    single_rounds: usize,
+    /// Single samples in each of them.
+    samples: usize,
+    /// Services of the fleet.
+    fleet: usize,
+    /// Services below the daemon that is killed.
+    crowd: usize,
+}
+
+impl Bench {
+    /// An empty directory for a manager with `count` services.
+    fn place(&self, manager: &str, count: usize) -> Outcome<Place> {
+        Place::new(self.root.join(manager), &self.root.join("bin/stamp"), count)
+    }
+}
+
+/// What the command line asked for.
+#[derive(Default)]
+struct Options {
+    rounds: Option<usize>,
+    quick: bool,
+    rows: Vec<String>,
+    managers: Vec<String>,
+    json: bool,
+    page: bool,
+}
+
+/// Runs `cargo xtask bench` with what follows it on the command line.
+pub fn run(arguments: Vec<OsString>) -> Outcome<()> {
+    let Some(options) = parse(arguments)? else { return Ok(()) };
+    if !rustix::process::geteuid().is_root() {
+        return Err(
+            "the isolation of Session 0 needs root; run `sudo -E cargo xtask bench services`".to_owned()
+        );
+    }
+    let root = PathBuf::from(format!("{RUNS}/session0-bench-{}", std::process::id()));
+    fs::create_dir_all(root.join("bin")).map_err(|e| format!("making {}: {e}", root.display()))?;
+    let sweeper = sweeper::start(&root)?;
+    let done = services(&options, &root);
+    sweeper.finish()?;
+    done
+}
+
+fn parse(arguments: Vec<OsString>) -> Outcome<Option<Options>> {
+    use lexopt::Arg::{Long, Short, Value};
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let mut options = Options::default();
+    let mut what = None;
+    let text = |value: Result<OsString, lexopt::Error>| {
+        value.map_err(|e| e.to_string())?.into_string().map_err(|_| "an argument is not text".to_owned())
+    };
+    while let Some(argument) = parser.next().map_err(|e| e.to_string())? {
+        match argument {
+            Value(word) if what.is_none() => what = Some(word),
+            Long("rounds") => {
+                let rounds = text(parser.value())?;
+                options.rounds =
+                    Some(rounds.parse().map_err(|_| format!("--rounds {rounds} is not a number"))?);
+            }
+            Long("quick") => options.quick = true,
+            Long("only") => options.rows.push(text(parser.value())?),
+            Long("manager") => options.managers.push(text(parser.value())?),
+            Long("json") => options.json = true,
+            Long("page") => options.page = true,
+            Long("sweep") => return sweeper::run().map(|()| None),
+            Short('h') | Long("help") => {
+                println!("{HELP} {}", ROWS.map(|row| row.id).join(", "));
+                return Ok(None);
+            }
+            other => return Err(other.unexpected().to_string()),
+        }
+    }
+    if let Some(row) = options.rows.iter().find(|row| !ROWS.iter().any(|known| known.id == **row)) {
+        return Err(format!("there is no row {row}; rows are {}", ROWS.map(|row| row.id).join(", ")));
+    }
+    match what {
+        Some(word) if word == "services" => Ok(Some(options)),
+        Some(other) => Err(format!("there is no bench {}; there is: services", other.display())),
+        None => Err("which bench? There is: services".to_owned()),
+    }
+}
+
+fn services(options: &Options, root: &Path) -> Outcome<()> {
+    let programs = root.join("bin");
+    stamps::compile(&programs.join("stamp"))?;
+    let ours = Session0 { programs: programs.clone() };
+    let (mut managers, absent) = manager::found(Session0 { programs: programs.clone() });
+    let asked =
+        |name: &str| options.managers.is_empty() || options.managers.iter().any(|asked| asked == name);
+    if asked(ours.name()) {
+        build(&programs)?;
+    }
+    managers.retain(|manager| asked(manager.name()));
+    let machine = machine::describe();
+    for peer in &absent {
+        eprintln!("not measured: {peer}");
+    }
+
+    let bench = Bench {
+        root: root.to_path_buf(),
+        rounds: options.rounds.unwrap_or(if options.quick { 2 } else { 7 }).max(1),
+        single_rounds: if options.quick { 1 } else { 4 },
+        samples: if options.quick { 10 } else { 50 },
+        fleet: 500,
+        crowd: 1000,
+    };
+    let figures = take(options, &bench, &managers, asked(ours.name()).then_some(&ours));
+
+    let report = report::Report { machine, managers: &managers, absent, bench: &bench, figures: &figures };
+    if options.json {
+        println!("{:#}", report.json());
+    } else {
+        println!("{}", report.page());
+    }
+    let whole = !options.quick && options.rows.is_empty() && options.managers.is_empty();
+    if whole || options.page {
+        let page = crate::workspace().join(PAGE);
+        fs::write(&page, report.page()).map_err(|e| format!("writing {}: {e}", page.display()))?;
+        eprintln!("written: {}", page.display());
+    }
+    let unknown = ROWS.iter().filter(|row| is_wanted(options, row.measurement));
+    let unknown =
+        unknown.filter(|row| figures::verdict(row, &figures, "session0") == Verdict::Unknown).count();
+    match unknown {
+        0 => Ok(()),
+        _ if !asked("session0") => Ok(()),
+        rows => Err(format!("{rows} rows have no figure for us or for the peer to beat")),
+    }
+}
+
+fn take(options: &Options, bench: &Bench, managers: &[Box<dyn Manager>], ours: Option<&Session0>) -> Figures {
+    let mut figures = Figures::default();
+    if is_wanted(options, Measurement::Fleet) {
+        eprintln!("{} services started, {} rounds", bench.fleet, bench.rounds);
+        measure::fleet(bench, managers, &mut figures);
+    }
+    if is_wanted(options, Measurement::Single) {
+        eprintln!(
+            "services started and killed one by one, {} rounds of {}",
+            bench.single_rounds, bench.samples
+        );
+        measure::single(bench, managers, &mut figures);
+    }
+    if let Some(ours) = ours.filter(|_| is_wanted(options, Measurement::DaemonKilled)) {
+        eprintln!("session0d killed below {} services, {} rounds", bench.crowd, bench.rounds);
+        measure::daemon_killed(bench, ours, &mut figures);
+    }
+    figures
+}
+
+fn is_wanted(options: &Options, measurement: Measurement) -> bool {
+    options.rows.is_empty()
+        || ROWS.iter().any(|row| row.measurement == measurement && options.rows.iter().any(|id| id == row.id))
+}
+
+/// Builds our programs as they are released and copies them to where Session 0 sees them.
+fn build(to: &Path) -> Outcome<()> {
+    let status = crate::cargo()
+        .args(["build", "--release", "--quiet"])
+        .args(["-p", "session0-cli", "-p", "session0-daemon", "-p", "session0-init", "-p", "session0-log"])
+        .status()
+        .map_err(|e| format!("running cargo: {e}"))?;
+    if !status.success() {
+        return Err(format!("building our programs: cargo ended with {status}"));
+    }
+    for program in ["s0", "session0d", "session0-init", "session0-log"] {
+        let from = crate::target_directory()?.join("release").join(program);
+        fs::copy(&from, to.join(program)).map_err(|e| format!("copying {}: {e}", from.display()))?;
+    }
+    Ok(())
+}
