@@ -22,7 +22,8 @@ impl Manager for S6 {
     fn notes(&self) -> &'static str {
         "all: 500 service directories are linked into its scan directory, then `s6-svscanctl -a`; one: `s6-svc -u \
          DIRECTORY` of a directory with a `down` file, its `s6-supervise` already running. `run` is a two-line sh \
-         script that ends in exec. It waits 1 s before it starts an ended service again; that is not a setting. Output goes where the scanner's goes, its default"
+         script that ends in exec. It waits 1 s before it starts an ended service again; that is not a setting. \
+         Output goes where the scanner's goes, its default"
     }
 
     fn configure(&self, place: &Place) -> Outcome<()> {
