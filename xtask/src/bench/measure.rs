@@ -16,8 +16,6 @@ const SETTLE: Duration = Duration::from_millis(500);
 const BETWEEN: Duration = Duration::from_millis(5);
 /// A killed service has run longer than every peer's throttle asks for.
 const RUN_BEFORE_KILL: Duration = Duration::from_millis(2500);
-/// After a daemon was killed the host runs this long before the next kill, so that no back-off acts.
-const RUN_BETWEEN_KILLS: Duration = Duration::from_secs(12);
 
 /// Rows `start-500`, `memory-service`, `memory-idle`.
 pub fn fleet(bench: &Bench, managers: &[Box<dyn Manager>], figures: &mut Figures) {
@@ -193,27 +191,11 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// Rows `daemon-killed` and `disturbed`: only ours has a daemon that may be killed.
+/// Rows `daemon-killed` and `disturbed`: only ours has a daemon that may be killed. Each round has a host of its
+/// own, because the keeper waits before it restarts a daemon that ends for the second time within a minute.
 pub fn daemon_killed(bench: &Bench, ours: &Session0, figures: &mut Figures) {
-    let rows = ["daemon-killed", "disturbed"];
-    let launched = bench.place(ours.name(), bench.crowd).and_then(|place| {
-        let running = manager::launch_empty(ours, &place)?;
-        ours.install(&place, Start::Together)?;
-        process::control(&mut ours.start_all(&place), &place.root)?;
-        place.stamps.wait_all(PATIENCE)?;
-        Ok((place, running))
-    });
-    let (place, running) = match launched {
-        Ok(launched) => launched,
-        Err(error) => {
-            eprintln!("  {error}");
-            rows.iter().for_each(|row| figures.fail(row, ours.name(), &error));
-            return;
-        }
-    };
     for round in 1..=bench.rounds {
-        sleep(if round == 1 { SETTLE * 4 } else { RUN_BETWEEN_KILLS });
-        match kill_daemon(&place, &running) {
+        match daemon_killed_round(bench, ours) {
             Ok((back, disturbed)) => {
                 eprintln!("  round {round}: back after {back:.1} ms, {disturbed} services disturbed");
                 figures.add("daemon-killed", ours.name(), vec![back]);
@@ -221,10 +203,22 @@ pub fn daemon_killed(bench: &Bench, ours: &Session0, figures: &mut Figures) {
             }
             Err(error) => {
                 eprintln!("  round {round}: {error}");
-                rows.iter().for_each(|row| figures.fail(row, ours.name(), &error));
+                for row in ["daemon-killed", "disturbed"] {
+                    figures.fail(row, ours.name(), &error);
+                }
             }
         }
     }
+}
+
+fn daemon_killed_round(bench: &Bench, ours: &Session0) -> Outcome<(f64, usize)> {
+    let place = bench.place(ours.name(), bench.crowd)?;
+    let running = manager::launch_empty(ours, &place)?;
+    ours.install(&place, Start::Together)?;
+    process::control(&mut ours.start_all(&place), &place.root)?;
+    place.stamps.wait_all(PATIENCE)?;
+    sleep(SETTLE * 2);
+    kill_daemon(&place, &running)
 }
 
 /// Milliseconds until the first answer, and how many services are not what they were.

@@ -152,7 +152,7 @@ impl Report<'_> {
     fn amounts(&self) -> String {
         format!(
             "{} rounds of {} services; {} rounds of {} single starts and kills; {} kills of the daemon below {} \
-             services, at least 12 s apart.",
+             services, each of a host of its own.",
             self.bench.rounds,
             self.bench.fleet,
             self.bench.single_rounds,
