@@ -1,0 +1,60 @@
+//! What the API server sees of the rest of the daemon.
+
+use std::future::Future;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::rc::Rc;
+
+use session0_model::access::Caller;
+use session0_model::event::Event;
+use session0_model::id::{ServiceName, SessionId};
+use session0_model::service::status::Status;
+use session0_model::system::{HostStatus, Refusal, Reply, Request};
+use session0_model::time::Time;
+
+/// Which listener a connection came through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// The outer socket: programs outside every session.
+    Outside,
+    /// A session's own socket.
+    Session(SessionId),
+}
+
+/// An event with its number and its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Counts up by one, also across restarts of the daemon.
+    pub sequence: u64,
+    /// Milliseconds since 1970.
+    pub at_ms: i64,
+    /// What happened.
+    pub event: Event,
+}
+
+/// A snapshot, and everything that happens after it.
+pub struct Subscription {
+    /// The number of the last event that the snapshot includes.
+    pub sequence: u64,
+    /// The host.
+    pub host: HostStatus,
+    /// All services.
+    pub services: Vec<Status>,
+    /// What happens from now on. `Lagged` means that the reader fell behind by more than
+    /// [`session0_model::limit::EVENTS_BEHIND_MAX`] events and is to be cut off.
+    pub receiver: tokio::sync::broadcast::Receiver<Rc<Recorded>>,
+}
+
+/// The daemon, as the API server sees it.
+pub trait Host: Clone + 'static {
+    /// Runs one request through the model. Dropping the future abandons it.
+    fn request(&self, caller: Caller, request: Request) -> impl Future<Output = Result<Reply, Refusal>>;
+    /// Snapshot and everything after it.
+    fn subscribe(&self) -> Subscription;
+    /// The service's log files, oldest first, opened for reading.
+    fn open_log(&self, service: &ServiceName) -> io::Result<Vec<OwnedFd>>;
+    /// Wall-clock milliseconds of a monotonic time.
+    fn wall_ms(&self, at: Time) -> i64;
+    /// Verifies who is at the other end of an accepted connection.
+    fn identify(&self, door: Door, socket: BorrowedFd<'_>) -> io::Result<Caller>;
+}
