@@ -17,6 +17,11 @@ const BETWEEN: Duration = Duration::from_millis(5);
 /// A killed service has run longer than every peer's throttle asks for.
 const RUN_BEFORE_KILL: Duration = Duration::from_millis(2500);
 
+/// A manager whose samples are all above this gets only a few.
+const SLOW_MS: f64 = 500.0;
+/// As many as this.
+const SLOW_SAMPLES: usize = 10;
+
 /// Rows `start-500`, `memory-service`, `memory-idle`.
 pub fn fleet(bench: &Bench, managers: &[Box<dyn Manager>], figures: &mut Figures) {
     for round in 1..=bench.rounds {
@@ -150,7 +155,7 @@ impl<'a> Turn<'a> {
     }
 
     fn take(&mut self, index: usize, sample: Sample) {
-        if self.broken.is_some() {
+        if self.broken.is_some() || self.is_known_to_be_slow() {
             return;
         }
         let figure = match sample {
@@ -161,6 +166,11 @@ impl<'a> Turn<'a> {
             Ok(figure) => self.samples.push(figure),
             Err(error) => self.broken = Some(error),
         }
+    }
+
+    /// A peer that waits a second by design shows it in a few samples; more would only make the run long.
+    fn is_known_to_be_slow(&self) -> bool {
+        self.samples.len() >= SLOW_SAMPLES && self.samples.iter().all(|figure| *figure > SLOW_MS)
     }
 
     fn start_one(&mut self, index: usize) -> Outcome<f64> {
