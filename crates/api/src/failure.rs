@@ -20,6 +20,12 @@ pub enum FailureKind {
     Dependency,
     /// Session 0 ended and everything in it.
     SessionEnded,
+    /// Its process ended while no daemon was there, and nobody kept how.
+    Lost,
+    /// A service it depends on is not configured: see `dependency`. It can never start.
+    DependencyMissing,
+    /// It depends on itself by way of others. It can never start.
+    CircularDependency,
     /// A kind this reader does not know yet.
     #[serde(other)]
     #[zlink(skip)]
@@ -50,7 +56,7 @@ pub struct Failure {
     /// Its meaning, for instance `No such file or directory`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errno_text: Option<String>,
-    /// The service it depends on, for kind `dependency`.
+    /// The service it depends on, for the kinds `dependency` and `dependency_missing`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dependency: Option<String>,
 }

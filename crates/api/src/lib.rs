@@ -34,8 +34,8 @@ pub const VENDOR: &str = "session0";
 pub const PRODUCT: &str = "session0";
 /// The product's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Where to read about it.
-pub const URL: &str = "https://session0.io/";
+/// Where to read about it: the manual page.
+pub const URL: &str = "man:s0(1)";
 
 /// All interfaces of session0.
 pub const INTERFACES: [&zlink::idl::Interface<'static>; 3] =

@@ -113,7 +113,7 @@ pub struct ServiceStatus {
     /// Since when it is in this state.
     pub since_ms: i64,
     /// What an administrator should know, in sentences; empty if all is well.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub attention: Vec<String>,
     /// The number of the launch that is alive or being made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
