@@ -1,1 +1,23 @@
-//! Being written.
+//! All of session0's unsafe code: Linux as the programs need it.
+//!
+//! Everything here is single-threaded by contract: no function starts a thread, and the ones that run between
+//! clone and exec ([`launch`], [`spawn`]) make only async-signal-safe calls.
+
+pub mod capability;
+pub mod cgroup;
+pub mod datagram;
+pub mod device_policy;
+pub mod facility;
+pub mod fanotify;
+pub mod fault;
+pub mod files;
+pub mod lock;
+pub mod packet;
+pub mod peer;
+pub mod pidfd;
+pub mod pipe;
+pub mod process;
+pub mod spawn;
+pub mod started;
+
+pub use fault::{Context, Fault};

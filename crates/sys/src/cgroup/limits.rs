@@ -1,0 +1,113 @@
+//! Limits, in v1's words and in v2's.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+/// The controllers that limits use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Controller {
+    /// memory
+    Memory,
+    /// pids
+    Tasks,
+    /// cpu
+    Cpu,
+}
+
+impl Controller {
+    /// All of them, in the order of init's descriptors 5, 6, 7.
+    pub const ALL: [Controller; 3] = [Controller::Memory, Controller::Tasks, Controller::Cpu];
+
+    /// The kernel's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Controller::Memory => "memory",
+            Controller::Tasks => "pids",
+            Controller::Cpu => "cpu",
+        }
+    }
+}
+
+/// Limits of a whole session. `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SessionLimits {
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Processes and threads.
+    pub tasks: Option<u64>,
+    /// Share of one CPU in percent; 250 is two and a half CPUs.
+    pub cpu_percent: Option<u32>,
+}
+
+impl SessionLimits {
+    /// The number for one controller.
+    pub fn value(&self, controller: Controller) -> Option<u64> {
+        match controller {
+            Controller::Memory => self.memory,
+            Controller::Tasks => self.tasks,
+            Controller::Cpu => self.cpu_percent.map(u64::from),
+        }
+    }
+}
+
+/// Which kind of control group a descriptor is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    V1,
+    V2,
+}
+
+/// Sets one limit of a v2 group, or of a v1 group where `cgroup.controllers` does not exist.
+pub fn set_limit(group: BorrowedFd<'_>, controller: Controller, value: u64) -> io::Result<()> {
+    match rustix::fs::accessat(
+        group,
+        "cgroup.controllers",
+        rustix::fs::Access::EXISTS,
+        rustix::fs::AtFlags::empty(),
+    ) {
+        Ok(()) => set(group, Version::V2, controller, value),
+        Err(_) => set(group, Version::V1, controller, value),
+    }
+}
+
+/// A CPU limit is so much of this many microseconds.
+const PERIOD_US: u64 = 100_000;
+
+pub(crate) fn set(
+    group: BorrowedFd<'_>,
+    version: Version,
+    controller: Controller,
+    value: u64,
+) -> io::Result<()> {
+    let number = value.to_string();
+    match (version, controller) {
+        (Version::V1, Controller::Memory) => {
+            super::write(group, "memory.limit_in_bytes", &number)?;
+            // Swap counts as well where it is accounted; where it is not, the file does not exist.
+            match super::write(group, "memory.memsw.limit_in_bytes", &number) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                other => other,
+            }
+        }
+        (Version::V2, Controller::Memory) => {
+            super::write(group, "memory.max", &number)?;
+            match super::write(group, "memory.swap.max", "0") {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                other => other,
+            }
+        }
+        (_, Controller::Tasks) => super::write(group, "pids.max", &number),
+        (Version::V1, Controller::Cpu) => {
+            super::write(group, "cpu.cfs_period_us", &PERIOD_US.to_string())?;
+            super::write(group, "cpu.cfs_quota_us", &quota(value).to_string())
+        }
+        (Version::V2, Controller::Cpu) => {
+            super::write(group, "cpu.max", &format!("{} {PERIOD_US}", quota(value)))
+        }
+    }
+}
+
+/// The kernel refuses quotas below a millisecond.
+fn quota(percent: u64) -> u64 {
+    (percent.saturating_mul(PERIOD_US) / 100).max(1000)
+}

@@ -1,0 +1,87 @@
+//! A lock file: held as long as its descriptor is open, whatever becomes of its holder.
+
+use std::io::{Read, Seek, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::fault::{Context, Fault};
+
+/// A held lock. Dropping it, or dying, releases it.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "holding it is its use")] std::fs::File);
+
+/// What came of trying to take a lock.
+#[derive(Debug)]
+pub enum Locked {
+    /// It is ours.
+    Ours(Lock),
+    /// Somebody else has it: the process number written in it, if it is one.
+    Held(Option<i32>),
+}
+
+/// Takes the lock at `path` and writes our process number into it. Symbolic links are refused.
+pub fn take(path: &Path) -> Result<Locked, Fault> {
+    let what = "lock";
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o644)).context(what, path.display())?;
+    let mut file = std::fs::File::from(file);
+    match rustix::fs::flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {
+            file.set_len(0).context(what, path.display())?;
+            file.rewind().context(what, path.display())?;
+            writeln!(file, "{}", std::process::id()).context(what, path.display())?;
+            Ok(Locked::Ours(Lock(file)))
+        }
+        Err(Errno::AGAIN) => {
+            let mut text = String::new();
+            file.take(32).read_to_string(&mut text).context(what, path.display())?;
+            Ok(Locked::Held(text.trim().parse().ok()))
+        }
+        Err(error) => Err(error).context(what, path.display()),
+    }
+}
+
+/// Who holds the lock at `path`, without taking it: `None` if nobody does.
+pub fn holder(path: &Path) -> Result<Option<i32>, Fault> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(error).context("look at the lock", path.display()),
+    };
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(None),
+        Err(Errno::AGAIN) => {
+            let mut text = String::new();
+            let read = std::fs::File::from(file).take(32).read_to_string(&mut text);
+            read.context("look at the lock", path.display())?;
+            // A holder that has not yet written its number counts as one all the same.
+            Ok(Some(text.trim().parse().unwrap_or(0)))
+        }
+        Err(error) => Err(error).context("look at the lock", path.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_has_one_holder_and_says_who() {
+        let path = std::env::temp_dir().join(format!("session0-lock-{}", std::process::id()));
+        assert_eq!(holder(&path).unwrap(), None);
+        let Locked::Ours(lock) = take(&path).unwrap() else { panic!("nobody else has it") };
+        let me = std::process::id() as i32;
+        assert!(matches!(take(&path).unwrap(), Locked::Held(Some(pid)) if pid == me));
+        assert_eq!(holder(&path).unwrap(), Some(me));
+        drop(lock);
+        assert_eq!(holder(&path).unwrap(), None);
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        assert!(take(&path).is_err());
+        std::fs::remove_file(&path).unwrap();
+    }
+}

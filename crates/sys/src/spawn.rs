@@ -1,0 +1,271 @@
+//! Starting a program from the daemon: straight into namespaces and a control group, with nothing inherited but
+//! what was granted.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use session0_model::id::SessionId;
+
+use crate::cgroup::SessionGroups;
+use crate::fault::{Context, Fault};
+
+// libc 0.2 has these two as c_int, where they overflow to 0 (libc#3584).
+pub(crate) const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+pub(crate) const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+
+/// Which namespaces a child gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Namespaces {
+    /// None of its own.
+    Inherited,
+    /// PID, mount, IPC, UTS and cgroup namespaces of its own: a session.
+    Session,
+}
+
+/// What to start.
+#[derive(Debug)]
+pub struct Spawn<'a> {
+    /// The program, opened with [`open_program`]: immune to what happens to its path meanwhile.
+    pub program: BorrowedFd<'a>,
+    /// argv.
+    pub arguments: &'a [CString],
+    /// The whole environment, `KEY=value`.
+    pub environment: &'a [CString],
+    /// Namespaces.
+    pub namespaces: Namespaces,
+    /// The v2 group it is born in.
+    pub group: Option<BorrowedFd<'a>>,
+    /// Ours and the number it has in the child. Everything else is closed at exec.
+    pub descriptors: &'a [(BorrowedFd<'a>, RawFd)],
+}
+
+/// A started program.
+#[derive(Debug)]
+pub struct Child {
+    /// Its number, in our PID namespace.
+    pub pid: i32,
+    /// It.
+    pub pidfd: OwnedFd,
+}
+
+/// Opens a program for [`Spawn::program`].
+pub fn open_program(path: &Path) -> Result<OwnedFd, Fault> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).context("open the program", path.display())
+}
+
+/// Starts the init of a session: descriptors 3 = control listener, 4 = work group, 5 to 7 = v1 groups, standard
+/// error = `messages`, no environment, its session's number as only argument.
+pub fn session_init(
+    program: BorrowedFd<'_>,
+    session: SessionId,
+    listener: BorrowedFd<'_>,
+    groups: &SessionGroups,
+    messages: BorrowedFd<'_>,
+) -> Result<Child, Fault> {
+    let what = "start the init of session";
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .context(what, session)?;
+    let null = null.as_fd();
+    let [memory, pids, cpu] = groups.v1().map(|group| group.unwrap_or(null));
+    let descriptors = [
+        (null, 0),
+        (null, 1),
+        (messages, 2),
+        (listener, 3),
+        (groups.work(), 4),
+        (memory, 5),
+        (pids, 6),
+        (cpu, 7),
+    ];
+    let arguments = [CString::from(c"session0-init"), number(session)];
+    start(&Spawn {
+        program,
+        arguments: &arguments,
+        environment: &[],
+        namespaces: Namespaces::Session,
+        group: Some(groups.init()),
+        descriptors: &descriptors,
+    })
+    .context(what, session)
+}
+
+fn number(session: SessionId) -> CString {
+    CString::new(session.to_string()).unwrap_or_default()
+}
+
+/// Starts a program. Returns after its exec, with exec's error if that failed.
+///
+/// All memory is prepared before the clone; the child makes only async-signal-safe calls.
+pub fn start(spawn: &Spawn<'_>) -> io::Result<Child> {
+    let arguments = pointers(spawn.arguments);
+    let environment = pointers(spawn.environment);
+    let (told, tell) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    // Sources above all targets, so that placing one does not overwrite another.
+    let top = spawn.descriptors.iter().map(|(_, target)| *target + 1).max().unwrap_or(0).max(3);
+    let high = |descriptor| rustix::io::fcntl_dupfd_cloexec(descriptor, top.max(64));
+    let mut sources = Vec::with_capacity(spawn.descriptors.len());
+    for (source, target) in spawn.descriptors {
+        sources.push((high(*source)?, *target));
+    }
+    let program = high(spawn.program)?;
+    let tell = high(tell.as_fd())?;
+    let plan = ChildPlan {
+        program: program.as_raw_fd(),
+        arguments: &arguments,
+        environment: &environment,
+        sources: &sources,
+        top,
+        tell: tell.as_raw_fd(),
+    };
+    let child = clone(spawn.namespaces, spawn.group, &plan)?;
+    drop(tell);
+    let mut word = [0u8; 4];
+    match rustix::io::read(&told, &mut word)? {
+        0 => Ok(child),
+        _ => {
+            let _ = rustix::process::waitid(
+                rustix::process::WaitId::PidFd(child.pidfd.as_fd()),
+                rustix::process::WaitIdOptions::EXITED,
+            );
+            Err(io::Error::from_raw_os_error(i32::from_ne_bytes(word)))
+        }
+    }
+}
+
+struct ChildPlan<'a> {
+    program: RawFd,
+    arguments: &'a [*const libc::c_char],
+    environment: &'a [*const libc::c_char],
+    sources: &'a [(OwnedFd, RawFd)],
+    top: RawFd,
+    tell: RawFd,
+}
+
+fn clone(namespaces: Namespaces, group: Option<BorrowedFd<'_>>, plan: &ChildPlan<'_>) -> io::Result<Child> {
+    let mut pidfd: RawFd = -1;
+    // SAFETY: every bit pattern is a valid `clone_args` (integers only).
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = libc::CLONE_PIDFD as u64 | CLONE_CLEAR_SIGHAND;
+    match namespaces {
+        Namespaces::Inherited => {}
+        Namespaces::Session => {
+            args.flags |= (libc::CLONE_NEWPID
+                | libc::CLONE_NEWNS
+                | libc::CLONE_NEWIPC
+                | libc::CLONE_NEWUTS
+                | libc::CLONE_NEWCGROUP) as u64;
+        }
+    }
+    args.pidfd = (&raw mut pidfd) as u64;
+    args.exit_signal = libc::SIGCHLD as u64;
+    if let Some(group) = group {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = group.as_raw_fd() as u64;
+    }
+    // SAFETY: without CLONE_VM the child has its own copy of memory and returns here with 0; it then runs only
+    // `run_child`, which makes system calls alone. `args` and `pidfd` live for the call.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
+    if pid == 0 {
+        // SAFETY: we are the child, just cloned; everything in `plan` was made before.
+        unsafe { run_child(plan) }
+    }
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: clone3 succeeded with CLONE_PIDFD, so it has put a descriptor of ours there.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Child { pid: pid as i32, pidfd })
+}
+
+/// # Safety
+/// Only in a just cloned child; every pointer in `plan` must be valid.
+unsafe fn run_child(plan: &ChildPlan<'_>) -> ! {
+    // SAFETY: system calls with integers and with pointers that `plan` keeps valid; see above.
+    unsafe {
+        for (source, target) in plan.sources {
+            if libc::dup3(source.as_raw_fd(), *target, 0) < 0 {
+                fail(plan.tell);
+            }
+        }
+        libc::syscall(libc::SYS_close_range, plan.top, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        if crate::process::reset_signals_raw().is_err() {
+            fail(plan.tell);
+        }
+        libc::syscall(
+            libc::SYS_execveat,
+            plan.program,
+            c"".as_ptr(),
+            plan.arguments.as_ptr(),
+            plan.environment.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        );
+        fail(plan.tell)
+    }
+}
+
+/// # Safety
+/// Only in a child that is to end.
+unsafe fn fail(tell: RawFd) -> ! {
+    // SAFETY: errno is a thread-local of ours; write and _exit are async-signal-safe.
+    unsafe {
+        let errno = *libc::__errno_location();
+        libc::write(tell, (&raw const errno).cast(), size_of::<i32>());
+        libc::_exit(127)
+    }
+}
+
+pub(crate) fn pointers(strings: &[impl AsRef<CStr>]) -> Vec<*const libc::c_char> {
+    strings.iter().map(|string| string.as_ref().as_ptr()).chain([std::ptr::null()]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_gets_what_was_granted_and_nothing_else() {
+        let (read, write) = crate::pipe::new().unwrap();
+        let leak = std::fs::File::open("/dev/null").unwrap();
+        rustix::io::fcntl_setfd(&leak, rustix::io::FdFlags::empty()).unwrap();
+        let shell = open_program(Path::new("/bin/sh")).unwrap();
+        let script = "echo $A; ls /proc/self/fd | wc -l; grep -E 'Sig(Ign|Blk)' /proc/self/status";
+        let child = start(&Spawn {
+            program: shell.as_fd(),
+            arguments: &[c"sh".into(), c"-c".into(), CString::new(script).unwrap()],
+            environment: &[c"A=b".into(), c"PATH=/usr/bin:/bin".into()],
+            namespaces: Namespaces::Inherited,
+            group: None,
+            descriptors: &[(leak.as_fd(), 0), (write.as_fd(), 1), (leak.as_fd(), 2)],
+        })
+        .unwrap();
+        drop(write);
+        let status = rustix::process::waitid(
+            rustix::process::WaitId::PidFd(child.pidfd.as_fd()),
+            rustix::process::WaitIdOptions::EXITED,
+        );
+        assert_eq!(status.unwrap().unwrap().exit_status(), Some(0));
+        let mut text = [0; 1000];
+        let length = rustix::io::read(&read, &mut text).unwrap();
+        let text = std::str::from_utf8(&text[..length]).unwrap();
+        // 0, 1, 2 and the one ls reads the directory with.
+        assert_eq!(text, "b\n4\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+    }
+
+    #[test]
+    fn an_exec_that_fails_is_an_error() {
+        let file = open_program(Path::new("/etc/passwd")).unwrap();
+        let result = start(&Spawn {
+            program: file.as_fd(),
+            arguments: &[],
+            environment: &[],
+            namespaces: Namespaces::Inherited,
+            group: None,
+            descriptors: &[],
+        });
+        assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::EACCES));
+    }
+}
