@@ -1,6 +1,6 @@
 //! Who asks, and what he may.
 
-use crate::id::{ServiceName, SessionId};
+use crate::id::{SESSION_ZERO, ServiceName, SessionId};
 use alloc::vec::Vec;
 
 /// Where a caller stands, decided by the listener it came through and its control group, never by its word.
@@ -37,4 +37,93 @@ pub struct Administrators {
     pub uids: Vec<u32>,
     /// Gids named in host.toml.
     pub gids: Vec<u32>,
+}
+
+/// What a caller wants to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right<'a> {
+    /// See states: everybody may.
+    Query,
+    /// Start, stop, restart.
+    Control,
+    /// Read what this service wrote.
+    ReadLog(&'a ServiceName),
+    /// Reload, shut down, upgrade.
+    Host,
+}
+
+impl Administrators {
+    /// Whether this caller holds every right. Uid 0 counts only where it is the machine's own: outside, and in
+    /// Session 0; root of any other session is root of nothing else.
+    pub fn include(&self, caller: &Caller) -> bool {
+        let machine = match &caller.origin {
+            Origin::Outside => true,
+            Origin::Session { id, .. } => *id == SESSION_ZERO,
+        };
+        if caller.uid == 0 {
+            return machine;
+        }
+        self.uids.contains(&caller.uid)
+            || caller.groups.iter().any(|group| *group != 0 && self.gids.contains(group))
+    }
+
+    /// Whether this caller may do this.
+    pub fn allow(&self, caller: &Caller, right: Right<'_>) -> bool {
+        match right {
+            Right::Query => true,
+            Right::Control | Right::Host => self.include(caller),
+            Right::ReadLog(name) => self.include(caller) || caller.is_service(name),
+        }
+    }
+}
+
+impl Caller {
+    fn is_service(&self, name: &ServiceName) -> bool {
+        match &self.origin {
+            Origin::Outside => false,
+            Origin::Session { id, service } => *id == SESSION_ZERO && service.as_ref() == Some(name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::SessionId;
+
+    fn caller(origin: Origin, uid: u32, groups: &[u32]) -> Caller {
+        Caller { origin, uid, groups: groups.to_vec(), pid: 1 }
+    }
+
+    fn service(session: u32, name: &str) -> Origin {
+        Origin::Session { id: SessionId(session), service: ServiceName::new(name).ok() }
+    }
+
+    #[test]
+    fn root_counts_only_where_it_is_the_machines() {
+        let nobody = Administrators { uids: alloc::vec![0], gids: alloc::vec![0] };
+        assert!(nobody.include(&caller(Origin::Outside, 0, &[0])));
+        assert!(nobody.include(&caller(service(0, "web"), 0, &[0])));
+        assert!(!nobody.include(&caller(service(1, "web"), 0, &[0])));
+        assert!(!nobody.include(&caller(Origin::Outside, 1000, &[0])), "group 0 is not for administrators");
+    }
+
+    #[test]
+    fn administrators_are_named_by_uid_or_group() {
+        let some = Administrators { uids: alloc::vec![1000], gids: alloc::vec![27] };
+        assert!(some.allow(&caller(Origin::Outside, 1000, &[]), Right::Host));
+        assert!(some.allow(&caller(Origin::Outside, 1001, &[100, 27]), Right::Control));
+        assert!(!some.allow(&caller(Origin::Outside, 1001, &[100]), Right::Control));
+        assert!(some.allow(&caller(Origin::Outside, 1001, &[100]), Right::Query));
+    }
+
+    #[test]
+    fn a_service_reads_its_own_log_and_no_other() {
+        let none = Administrators::default();
+        let (web, db) = (ServiceName::new("web").unwrap(), ServiceName::new("db").unwrap());
+        let caller = caller(service(0, "WEB"), 33, &[33]);
+        assert!(none.allow(&caller, Right::ReadLog(&web)));
+        assert!(!none.allow(&caller, Right::ReadLog(&db)));
+        assert!(!none.allow(&Caller { origin: service(1, "web"), ..caller }, Right::ReadLog(&web)));
+    }
 }

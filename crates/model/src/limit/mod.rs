@@ -71,3 +71,13 @@ pub const RESTART_DELAY_MAX: Duration = Duration::from_secs(60);
 pub const LOG_LINE_MAX: usize = 8 * 1024;
 /// An unfinished line is written out after this.
 pub const LOG_PARTIAL_WAIT: Duration = Duration::from_secs(1);
+/// Bytes of one unit's output taken in one turn of the logger: a pipe as the kernel makes it, so that a flooding unit
+/// has its turn and the others theirs.
+pub const LOG_TURN_MAX: usize = 64 * 1024;
+/// Bytes of one syslog datagram; the rest of a longer one is cut visibly.
+pub const SYSLOG_MAX: usize = 8 * 1024;
+/// Syslog datagrams taken in one turn of the logger.
+pub const SYSLOG_BATCH_MAX: usize = 64;
+/// Bytes the daemon holds back for an init that does not read: a few times everything it can be told at once. One
+/// that is further behind is broken, and the daemon starts anew.
+pub const INIT_QUEUE_MAX: usize = 32 * 1024 * 1024;

@@ -1,15 +1,26 @@
 //! The core: one state, one function.
+//!
+//! A call of [`System::handle`] has two phases. First the input is taken and propagated until nothing moves: a crash stops
+//! what depends on it, an end frees what waited for it, an ordered shutdown goes one step on. Then everything that has to
+//! be done is returned in order: records first, then what was decided, then answers, then what ends the daemon.
 
 mod effect;
+mod host;
 mod input;
 mod request;
+pub(crate) mod turn;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use crate::id::{LaunchId, ServiceName};
+use crate::access::Administrators;
+use crate::id::{LaunchId, RequestId, SESSION_ZERO, ServiceName};
 use crate::service::definition::Definition;
 use crate::service::status::Status;
+use crate::service::table::Services;
 use crate::session::status::SessionStatus;
+use crate::session::zero::SessionZero;
 use crate::time::Time;
 
 pub use effect::{Effect, ExitReason};
@@ -18,10 +29,57 @@ pub use request::{
     Dependents, HostPhase, HostRequest, HostStatus, Refusal, ReloadReport, Reply, Request, ServiceRequest,
     SessionRequest, Wait,
 };
+use turn::Turn;
 
 /// Everything the daemon knows, and every rule.
 #[derive(Debug, Default)]
-pub struct System {}
+pub struct System {
+    services: Services,
+    zero: SessionZero,
+    phase: Phase,
+    reload: Reload,
+    administrators: Administrators,
+    shutdown_wait: Duration,
+    /// Service files left out at the last load.
+    errors: u32,
+    /// When the host, not this daemon, started.
+    started: Time,
+    /// The host's record as init has it.
+    host_stored: Option<Box<[u8]>>,
+}
+
+/// Whether the host is to be up.
+#[derive(Debug, Clone, Copy, Default)]
+enum Phase {
+    /// It is.
+    #[default]
+    Up,
+    /// It goes down in order.
+    ShuttingDown(Shutdown),
+}
+
+/// How far a shutdown has come.
+#[derive(Debug, Clone, Copy)]
+enum Shutdown {
+    /// The administrator's services stop.
+    Services { deadline: Time },
+    /// Ours stop.
+    Builtins { deadline: Time },
+    /// Session 0 ends.
+    Session,
+    /// The daemon was told to end.
+    Done,
+}
+
+/// Whether the configuration is being read.
+#[derive(Debug, Default)]
+enum Reload {
+    /// It is not.
+    #[default]
+    Idle,
+    /// It is, for some clients; others asked since, for whom it is read once more.
+    Loading { waiting: Vec<RequestId>, next: Vec<RequestId> },
+}
 
 impl System {
     /// A system to which nothing happened yet; the first input is [`Input::Start`].
@@ -30,57 +88,110 @@ impl System {
     }
 
     /// Something happened at `now`; says what must be done, in order. Never fails, never blocks.
-    pub fn handle(&mut self, _now: Time, _input: Input) -> Vec<Effect> {
-        Vec::new()
+    pub fn handle(&mut self, now: Time, input: Input) -> Vec<Effect> {
+        let mut turn = Turn::new(now);
+        self.take(&mut turn, input);
+        self.advance(&mut turn);
+        self.services.close(&mut turn);
+        self.keep_host(&mut turn);
+        turn.into_effects()
+    }
+
+    fn take(&mut self, turn: &mut Turn, input: Input) {
+        match input {
+            Input::Tick => self.tick(turn),
+            Input::Start { configuration, recovered } => self.start(turn, configuration, recovered),
+            Input::Request { id, caller, request } => self.request(turn, id, &caller, request),
+            Input::Abandoned(id) => self.abandoned(id),
+            Input::Loaded(configuration) => self.loaded(turn, configuration),
+            Input::SessionCreated { session, protocol } if session == SESSION_ZERO => {
+                self.session_created(turn, protocol);
+            }
+            Input::SessionFailed { session, reason } if session == SESSION_ZERO => {
+                self.zero.failed(turn, reason)
+            }
+            Input::SessionEnded(session) if session == SESSION_ZERO => self.session_ended(turn),
+            // There are no other sessions yet.
+            Input::SessionCreated { .. } | Input::SessionFailed { .. } | Input::SessionEnded(_) => {}
+            Input::Launched { launch, pid } => self.services.launched(turn, launch, pid),
+            Input::LaunchFailed { launch, failure } => self.services.launch_failed(turn, launch, failure),
+            Input::Exited { launch, status, remains, usage } => {
+                self.services.exited(turn, launch, status, remains, usage);
+            }
+            Input::GroupEmpty { service } => self.services.group_empty(turn, &service),
+            Input::Notified { service, sender, notifications } => {
+                self.services.notified(turn, &service, sender, &notifications);
+            }
+            Input::Tripwire { service, call, outcome } => {
+                self.services.tripped(turn, &service, &call, outcome)
+            }
+            Input::TripwireLeft { service } => self.services.tripwire_left(&service),
+            Input::OutputLost { service, lost } => self.services.output_lost(turn, &service, lost),
+            Input::Shutdown => self.shut_down(turn),
+        }
     }
 
     /// When to call again with [`Input::Tick`] if nothing else happens.
     pub fn deadline(&self) -> Option<Time> {
-        None
+        let service = self.services.deadlines.first().map(|(time, _)| *time);
+        let shutdown = match self.phase {
+            Phase::ShuttingDown(Shutdown::Services { deadline } | Shutdown::Builtins { deadline }) => {
+                Some(deadline)
+            }
+            Phase::Up | Phase::ShuttingDown(Shutdown::Session | Shutdown::Done) => None,
+        };
+        [service, shutdown, self.zero.deadline()].into_iter().flatten().min()
     }
 
-    /// Panics if the state is impossible.
-    pub fn check_invariants(&self) {}
+    /// Panics if the state is impossible. Called after every step in tests and simulation.
+    pub fn check_invariants(&self) {
+        self.services.check_invariants();
+        self.check_shutdown();
+        if self.services.gate == crate::service::table::Gate::Open {
+            assert!(self.zero.up(), "services may be launched without a session");
+        }
+    }
 
     /// One service as it is now.
-    pub fn service(&self, _name: &ServiceName) -> Option<Status> {
-        None
+    pub fn service(&self, name: &ServiceName) -> Option<Status> {
+        self.services.status(self.services.find(name)?)
     }
 
     /// One service's definition: the one in use, which is also the one to launch it by.
-    pub fn definition(&self, _name: &ServiceName) -> Option<&Definition> {
-        None
+    pub fn definition(&self, name: &ServiceName) -> Option<&Definition> {
+        Some(&*self.services.get(self.services.find(name)?)?.definition)
     }
 
     /// All services, by name.
     pub fn services(&self) -> Vec<Status> {
-        Vec::new()
+        self.services.statuses()
+    }
+
+    /// Names of the services that depend on this one directly, by the definitions in use.
+    pub fn dependents(&self, name: &ServiceName) -> Vec<ServiceName> {
+        let service = self.services.find(name).and_then(|slot| self.services.get(slot));
+        let dependents = service.map(|service| service.dependents.as_slice()).unwrap_or_default();
+        dependents
+            .iter()
+            .filter_map(|slot| self.services.get(*slot))
+            .map(|other| other.name().clone())
+            .collect()
     }
 
     /// All sessions, by number.
     pub fn sessions(&self) -> Vec<SessionStatus> {
-        Vec::new()
-    }
-
-    /// The host as it is now.
-    pub fn host_status(&self, _now: Time) -> HostStatus {
-        HostStatus {
-            started: Time(0),
-            sessions: Vec::new(),
-            counts: [0; 4],
-            attention: Vec::new(),
-            phase: HostPhase::Starting,
-            configuration_errors: 0,
-        }
+        self.zero.status(u32::try_from(self.services.launches.len()).unwrap_or(u32::MAX))
     }
 
     /// The launch of a service that is alive or being made, and its main process once there is one.
-    pub fn launch_of(&self, _name: &ServiceName) -> Option<(LaunchId, Option<i32>)> {
-        None
+    pub fn launch_of(&self, name: &ServiceName) -> Option<(LaunchId, Option<i32>)> {
+        let machine = self.services.machine(self.services.find(name)?)?;
+        Some((machine.launch()?, machine.pid()))
     }
 
     /// Whose launch this is, while it is alive or being made.
-    pub fn service_of_launch(&self, _launch: LaunchId) -> Option<&ServiceName> {
-        None
+    pub fn service_of_launch(&self, launch: LaunchId) -> Option<&ServiceName> {
+        let slot = self.services.launches.get(&launch)?;
+        self.services.get(*slot).map(|service| service.name())
     }
 }

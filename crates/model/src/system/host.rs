@@ -1,0 +1,425 @@
+//! The host's own life: it starts or takes over, it shuts down in order, its daemon is replaced, its configuration
+//! is read again.
+//!
+//! ```text
+//!   Up ── Shutdown ──▶ services stop ──▶ our own services stop ──▶ Session 0 ends ──▶ Exit(Down)
+//!                      dependents first, independent ones side by side, each within its stop_wait,
+//!                      all within shutdown_wait: then Session 0 is ended with whatever is left in it
+//! ```
+//!
+//! A shutdown under way is in the host's record: a new daemon goes on with it.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+use super::effect::{Effect, ExitReason};
+use super::input::{Configuration, Recovered};
+use super::request::{
+    HostPhase, HostRequest, HostStatus, Refusal, Reply, Request, ServiceRequest, SessionRequest,
+};
+use super::turn::Turn;
+use super::{Phase, Reload, Shutdown, System};
+use crate::access::{Caller, Right};
+use crate::event::Event;
+use crate::id::{RequestId, ServiceName};
+use crate::limit;
+use crate::service;
+use crate::service::definition::Owner;
+use crate::service::machine::{After, Machine, Stopped};
+use crate::service::status::{OutputLost, State, Status};
+use crate::service::table::{Ending, Gate, Slot};
+use crate::time::Time;
+
+/// The key of the host's record.
+const KEY: &str = "host";
+
+/// What a new daemon must know of the host. The first byte of the record is the format's version.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct HostRecord {
+    started: Time,
+    session_created: Time,
+    launch_reserved: u64,
+    shutdown: Option<Time>,
+}
+
+impl HostRecord {
+    fn read(bytes: &[u8]) -> Option<HostRecord> {
+        match bytes.split_first() {
+            Some((&service::record::VERSION, rest)) => postcard::from_bytes(rest).ok(),
+            _ => None,
+        }
+    }
+}
+
+impl System {
+    /// The daemon starts.
+    pub(super) fn start(
+        &mut self,
+        turn: &mut Turn,
+        configuration: Configuration,
+        recovered: Option<Recovered>,
+    ) {
+        self.take_settings(&configuration);
+        let report = self.services.configure(turn, configuration.services, &[]);
+        self.errors = self.errors.saturating_add(u32::try_from(report.kept.len()).unwrap_or(u32::MAX));
+        self.started = turn.now;
+        match recovered {
+            None => self.zero.make(turn),
+            Some(recovered) => self.recover(turn, recovered),
+        }
+    }
+
+    fn recover(&mut self, turn: &mut Turn, recovered: Recovered) {
+        let bytes = recovered.records.iter().find(|(key, _)| key == KEY).map(|(_, bytes)| bytes);
+        let record = bytes.and_then(|bytes| HostRecord::read(bytes));
+        let fresh = record.is_none();
+        let record = record.unwrap_or(HostRecord {
+            started: turn.now,
+            session_created: turn.now,
+            ..HostRecord::default()
+        });
+        self.started = record.started;
+        self.host_stored = bytes.map(|bytes| bytes.as_slice().into());
+        self.zero.found(record.session_created, recovered.protocol);
+        let alive = recovered.alive.iter().map(|alive| alive.launch.0);
+        let exits = recovered.exits.iter().map(|exit| exit.launch.0);
+        self.services.launch_last = alive.chain(exits).chain([record.launch_reserved]).max().unwrap_or(0);
+        self.services.launch_reserved = self.services.launch_last;
+        self.services.gate = Gate::Open;
+        if let Some(deadline) = record.shutdown {
+            self.phase = Phase::ShuttingDown(Shutdown::Services { deadline });
+            self.services.gate = Gate::ShuttingDown;
+        }
+        self.services.recover(turn, recovered);
+        self.services.settle(turn);
+        if fresh {
+            turn.emit(Event::HostStarted);
+        }
+        let [_, _, _, running] = self.services.counts();
+        turn.emit(Event::DaemonRecovered { services: running });
+        if self.services.gate == Gate::ShuttingDown {
+            self.stop_all(turn, Owner::Administrator);
+        }
+    }
+
+    /// Session 0 is made.
+    pub(super) fn session_created(&mut self, turn: &mut Turn, protocol: u16) {
+        if !self.zero.created(turn, protocol) {
+            return;
+        }
+        self.services.gate = Gate::Open;
+        self.services.forget_stored();
+        self.host_stored = None;
+        self.services.begin_all_automatic(turn);
+        self.services.settle(turn);
+        turn.emit(Event::HostStarted);
+    }
+
+    /// Session 0's init is gone.
+    pub(super) fn session_ended(&mut self, turn: &mut Turn) {
+        if !self.zero.ended(turn) {
+            return;
+        }
+        if let Phase::ShuttingDown(_) = self.phase {
+            self.note_killed(|machine| !machine.stopped());
+        }
+        self.services.session_ended(turn);
+        match self.phase {
+            Phase::Up => self.zero.make_again(turn),
+            Phase::ShuttingDown(_) => self.phase = Phase::ShuttingDown(Shutdown::Session),
+        }
+    }
+
+    /// An ordered shutdown begins.
+    pub(super) fn shut_down(&mut self, turn: &mut Turn) {
+        if matches!(self.phase, Phase::ShuttingDown(_)) {
+            return;
+        }
+        turn.emit(Event::ShutdownBegan);
+        let deadline = turn.now + self.shutdown_wait;
+        self.phase = Phase::ShuttingDown(Shutdown::Services { deadline });
+        self.services.gate = if self.zero.up() { Gate::ShuttingDown } else { Gate::Over };
+        for slot in self.services.all() {
+            if let Some(service) = self.services.get_mut(slot)
+                && service.machine.stopped()
+            {
+                service.ending = Ending::InTime;
+            }
+        }
+        self.stop_all(turn, Owner::Administrator);
+        self.answer_reloads(turn, &Err(Refusal::ShutdownInProgress));
+    }
+
+    fn stop_all(&mut self, turn: &mut Turn, owner: Owner) {
+        for slot in self.services.all() {
+            let stopped = self.services.machine(slot).is_none_or(|machine| machine.stopped());
+            if self.services.get(slot).is_some_and(|s| s.definition.owner == owner) || stopped {
+                self.services.stop(turn, slot, After::Stay);
+                self.services.touch(slot);
+            }
+        }
+    }
+
+    /// Goes on with a shutdown as far as it can.
+    pub(super) fn advance(&mut self, turn: &mut Turn) {
+        loop {
+            self.services.settle(turn);
+            let Phase::ShuttingDown(step) = self.phase else { return };
+            let next = match step {
+                Shutdown::Services { deadline } if self.all_stopped(Some(Owner::Administrator)) => {
+                    self.stop_all(turn, Owner::Builtin);
+                    Shutdown::Builtins { deadline }
+                }
+                Shutdown::Builtins { .. } if self.all_stopped(None) => {
+                    self.zero.end(turn);
+                    Shutdown::Session
+                }
+                Shutdown::Session if self.zero.absent() => {
+                    let killed = self.killed();
+                    turn.emit(Event::ShutdownEnded { killed });
+                    turn.push_last(Effect::Exit(ExitReason::Down));
+                    Shutdown::Done
+                }
+                Shutdown::Services { .. }
+                | Shutdown::Builtins { .. }
+                | Shutdown::Session
+                | Shutdown::Done => return,
+            };
+            self.phase = Phase::ShuttingDown(next);
+        }
+    }
+
+    fn all_stopped(&self, owner: Option<Owner>) -> bool {
+        let concerned = |other: Owner| owner.is_none_or(|owner| owner == other);
+        self.services.iter().all(|service| service.machine.stopped() || !concerned(service.definition.owner))
+    }
+
+    fn note_killed(&mut self, late: impl Fn(Machine) -> bool) {
+        for slot in self.services.all() {
+            if let Some(service) = self.services.get_mut(slot)
+                && late(service.machine)
+            {
+                service.ending = Ending::Killed;
+            }
+        }
+    }
+
+    fn killed(&self) -> Vec<ServiceName> {
+        let killed = self.services.iter().filter(|service| service.ending == Ending::Killed);
+        killed.map(|service| service.name().clone()).collect()
+    }
+
+    /// Does what is due.
+    pub(super) fn tick(&mut self, turn: &mut Turn) {
+        self.services.tick(turn);
+        self.zero.tick(turn);
+        match self.phase {
+            Phase::ShuttingDown(Shutdown::Services { deadline } | Shutdown::Builtins { deadline })
+                if deadline <= turn.now =>
+            {
+                self.note_killed(|machine| !machine.stopped());
+                self.zero.end(turn);
+                self.phase = Phase::ShuttingDown(Shutdown::Session);
+            }
+            Phase::Up | Phase::ShuttingDown(_) => {}
+        }
+    }
+
+    /// A configuration is here: asked for or not.
+    pub(super) fn loaded(&mut self, turn: &mut Turn, configuration: Configuration) {
+        let (waiting, next) = match core::mem::take(&mut self.reload) {
+            Reload::Idle => (Vec::new(), Vec::new()),
+            Reload::Loading { waiting, next } => (waiting, next),
+        };
+        self.take_settings(&configuration);
+        let services = u32::try_from(configuration.services.len()).unwrap_or(u32::MAX);
+        let errors = configuration.errors;
+        let mut report = self.services.configure(turn, configuration.services, &configuration.broken);
+        report.errors = errors;
+        turn.emit(Event::ConfigurationLoaded { services, errors });
+        for id in waiting {
+            turn.reply(id, Ok(Reply::Reloaded(report.clone())));
+        }
+        if !next.is_empty() {
+            // They asked after this reading had begun: what they mean may not be in it.
+            self.reload = Reload::Loading { waiting: next, next: Vec::new() };
+            turn.push(Effect::LoadConfiguration);
+        }
+    }
+
+    fn take_settings(&mut self, configuration: &Configuration) {
+        self.administrators = configuration.administrators.clone();
+        self.shutdown_wait = configuration.shutdown_wait;
+        self.errors = configuration.errors;
+    }
+
+    fn reload(&mut self, turn: &mut Turn, id: RequestId) -> Result<(), Refusal> {
+        match &mut self.reload {
+            Reload::Idle => {
+                self.reload = Reload::Loading { waiting: alloc::vec![id], next: Vec::new() };
+                turn.push(Effect::LoadConfiguration);
+            }
+            Reload::Loading { next, .. } if next.len() < limit::WAITERS_MAX => next.push(id),
+            Reload::Loading { .. } => {
+                return Err(Refusal::Service(service::refusal::Refusal::TooManyWaiters));
+            }
+        }
+        Ok(())
+    }
+
+    fn answer_reloads(&mut self, turn: &mut Turn, result: &Result<Reply, Refusal>) {
+        if let Reload::Loading { waiting, next } = &mut self.reload {
+            for id in waiting.drain(..).chain(next.drain(..)) {
+                turn.reply(id, result.clone());
+            }
+        }
+    }
+
+    /// The client of a request is gone.
+    pub(super) fn abandoned(&mut self, id: RequestId) {
+        self.services.abandon(id);
+        if let Reload::Loading { waiting, next } = &mut self.reload {
+            waiting.retain(|other| *other != id);
+            next.retain(|other| *other != id);
+        }
+    }
+
+    /// A client asks.
+    pub(super) fn request(&mut self, turn: &mut Turn, id: RequestId, caller: &Caller, request: Request) {
+        let result = match request {
+            Request::Service(request) => self.service_request(turn, id, caller, request),
+            Request::Session(SessionRequest::List) => Ok(Some(Reply::Sessions(self.sessions()))),
+            Request::Host(request) => self.host_request(turn, id, caller, request),
+        };
+        match result {
+            Ok(None) => {}
+            Ok(Some(reply)) => turn.reply(id, Ok(reply)),
+            Err(refusal) => turn.reply(id, Err(refusal)),
+        }
+    }
+
+    /// The answer, or nothing if it was arranged for.
+    fn service_request(
+        &mut self,
+        turn: &mut Turn,
+        id: RequestId,
+        caller: &Caller,
+        request: ServiceRequest,
+    ) -> Result<Option<Reply>, Refusal> {
+        let right = match &request {
+            ServiceRequest::List | ServiceRequest::Status(_) => Right::Query,
+            ServiceRequest::Start { .. } | ServiceRequest::Stop { .. } | ServiceRequest::Restart { .. } => {
+                Right::Control
+            }
+            ServiceRequest::ReadLog(name) => Right::ReadLog(name),
+        };
+        if !self.administrators.allow(caller, right) {
+            return Err(Refusal::Service(service::refusal::Refusal::AccessDenied));
+        }
+        let unknown = Refusal::Service(service::refusal::Refusal::DoesNotExist);
+        match request {
+            ServiceRequest::List => return Ok(Some(Reply::Services(self.services()))),
+            ServiceRequest::Status(name) => {
+                let status = self.service(&name).ok_or(unknown)?;
+                return Ok(Some(Reply::Service(status.into())));
+            }
+            ServiceRequest::Start { name, wait } => self.services.start_asked(turn, id, &name, wait)?,
+            ServiceRequest::Stop { name, wait, dependents } => {
+                self.services.stop_asked(turn, id, &name, wait, dependents)?;
+            }
+            ServiceRequest::Restart { name, wait } => self.services.restart_asked(turn, id, &name, wait)?,
+            ServiceRequest::ReadLog(name) => {
+                self.services.find(&name).ok_or(unknown)?;
+                return Ok(Some(Reply::Done));
+            }
+        }
+        Ok(None)
+    }
+
+    fn host_request(
+        &mut self,
+        turn: &mut Turn,
+        id: RequestId,
+        caller: &Caller,
+        request: HostRequest,
+    ) -> Result<Option<Reply>, Refusal> {
+        let right = match request {
+            HostRequest::Status => Right::Query,
+            HostRequest::Reload | HostRequest::Shutdown | HostRequest::Upgrade => Right::Host,
+        };
+        if !self.administrators.allow(caller, right) {
+            return Err(Refusal::AccessDenied);
+        }
+        let shutting_down = matches!(self.phase, Phase::ShuttingDown(_));
+        match request {
+            HostRequest::Status => Ok(Some(Reply::Host(self.host_status(turn.now)))),
+            HostRequest::Shutdown => {
+                self.shut_down(turn);
+                Ok(Some(Reply::Done))
+            }
+            HostRequest::Reload | HostRequest::Upgrade if shutting_down => Err(Refusal::ShutdownInProgress),
+            HostRequest::Reload => self.reload(turn, id).map(|()| None),
+            HostRequest::Upgrade => {
+                turn.push_last(Effect::Exit(ExitReason::Upgrade));
+                Ok(Some(Reply::Done))
+            }
+        }
+    }
+
+    /// Has init keep the host's record, if it changed.
+    pub(super) fn keep_host(&mut self, turn: &mut Turn) {
+        if !self.services.gate.keeps_records() {
+            return;
+        }
+        let record = HostRecord {
+            started: self.started,
+            session_created: self.zero.since(),
+            launch_reserved: self.services.launch_reserved,
+            shutdown: match self.phase {
+                Phase::ShuttingDown(Shutdown::Services { deadline } | Shutdown::Builtins { deadline }) => {
+                    Some(deadline)
+                }
+                // What is left of it is to end the session: at once.
+                Phase::ShuttingDown(Shutdown::Session | Shutdown::Done) => Some(Time::default()),
+                Phase::Up => None,
+            },
+        };
+        let Ok(bytes) = postcard::to_extend(&record, alloc::vec![service::record::VERSION]) else { return };
+        if self.host_stored.as_deref() != Some(&bytes) {
+            self.host_stored = Some(bytes.clone().into_boxed_slice());
+            turn.store(KEY.to_string(), bytes);
+        }
+    }
+
+    /// The host as it is now.
+    pub fn host_status(&self, _now: Time) -> HostStatus {
+        let wants_attention = |status: &Status| {
+            let stopped_badly = status.state != State::Running && status.failure.is_some();
+            stopped_badly
+                || status.restart_at.is_some()
+                || status.waits_for_user.is_some()
+                || status.output_lost != OutputLost::default()
+        };
+        HostStatus {
+            started: self.started,
+            sessions: self.sessions(),
+            counts: self.services.counts(),
+            attention: self.services.statuses().into_iter().filter(wants_attention).collect(),
+            phase: match self.phase {
+                Phase::ShuttingDown(_) => HostPhase::ShuttingDown,
+                Phase::Up if self.zero.up() => HostPhase::Up,
+                Phase::Up => HostPhase::Starting,
+            },
+            configuration_errors: self.errors,
+        }
+    }
+
+    /// Panics if a shutdown is undermined.
+    pub(super) fn check_shutdown(&self) {
+        let Phase::ShuttingDown(_) = self.phase else { return };
+        assert!(self.services.gate.shutting_down(), "services may be launched while the host shuts down");
+        let coming = |slot: &Slot| matches!(self.services.machine(*slot), Some(Machine::Stopped(s)) if s != Stopped::Down);
+        assert!(!self.services.all().iter().any(coming), "a service is to start while the host shuts down");
+    }
+}
