@@ -1,2 +1,75 @@
-//! Being written.
-fn main() {}
+//! `s0`: the command line of session0, and as `s0 up` the keeper.
+
+mod cli;
+mod commands;
+mod context;
+mod describe;
+mod failure;
+#[cfg(test)]
+mod fake;
+mod interrupt;
+mod keeper;
+mod output;
+mod progress;
+mod root;
+mod table;
+mod time;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use cli::{Cli, Command};
+use context::Context;
+use failure::{Failure, Told};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let context = Context::new(&cli.global);
+    match run(&context, cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if failure.told == Told::NotYet {
+                context.output.failure(&failure);
+            }
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(context: &Context, command: Command) -> Result<(), Failure> {
+    use commands::{generate, host, service, session};
+    match command {
+        Command::Up(args) => host::up::run(context, &args),
+        Command::Down(args) => host::down::run(context, &args),
+        Command::Status(args) => host::status::run(context, &args),
+        Command::Reload(args) => host::reload::run(context, &args),
+        Command::Upgrade(args) => host::upgrade::run(context, &args),
+        Command::Doctor(args) => host::doctor::run(context, &args),
+        Command::Version(args) => host::version::run(context, &args),
+        Command::Events(args) => host::events::run(context, &args),
+        Command::Service(verb) => service::run(context, verb),
+        Command::Session(verb) => session::run(context, verb),
+        Command::Generate(verb) => generate::run(context, verb),
+    }
+}
+
+/// What clap has to say: help and versions on stdout, mistakes on stderr with exit code 2, as JSON where asked for.
+fn usage(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if json && !asked {
+        let text = error.to_string();
+        let mut parts = text.trim().splitn(2, '\n');
+        let reason = parts.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        output::note(&Failure::usage("understand the command line", reason).hint("s0 --help").to_json());
+    } else {
+        let _ = error.print();
+    }
+    ExitCode::from(if asked { 0 } else { 2 })
+}

@@ -1,0 +1,60 @@
+//! `s0 reload`.
+
+use session0::api::host::ReloadReport;
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::Paint;
+use crate::words::count;
+
+/// Read the configuration again, and say what takes effect when
+///
+/// New automatic services are started. Nothing that runs is disturbed: a changed service takes its new file at its next start,
+/// a removed one goes when it is stopped. A file with errors leaves its service as it was.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  s0 service check && s0 reload")]
+pub struct Args {}
+
+/// Runs it.
+pub fn run(context: &Context, _: &Args) -> Result<(), Failure> {
+    let tried = "read the configuration again";
+    let report = context.client(tried)?.reload().map_err(|error| context.failure(tried, error))?;
+    if context.output.json {
+        context.output.json(&report);
+    } else {
+        context.output.line(text(context, &report));
+    }
+    Ok(())
+}
+
+fn text(context: &Context, report: &ReloadReport) -> String {
+    let groups: [(&str, &[String]); 4] = [
+        ("added", &report.added),
+        ("removed (a running one goes when it is stopped)", &report.removed),
+        ("changed, takes effect at the next start", &report.changed),
+        ("changed, takes effect after a restart", &report.need_restart),
+    ];
+    let mut lines: Vec<String> = groups
+        .iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(what, names)| format!("{what}: {}", names.join(", ")))
+        .collect();
+    for kept in &report.kept {
+        lines.push(
+            context.output.paint(Paint::Bad, &format!("left as it was: {}: {}", kept.name, kept.reason)),
+        );
+    }
+    if lines.is_empty() {
+        lines.push("nothing has changed".to_owned());
+    }
+    if !report.need_restart.is_empty() {
+        let verb = format!("s0 {}service restart {}", context.root.flag(), report.need_restart.join(" "));
+        lines.push(format!("`{verb}` applies it now"));
+    }
+    if report.errors > 0 {
+        let errors = count(report.errors.into(), "file");
+        let verb = format!("s0 {}service check", context.root.flag());
+        lines.push(context.output.paint(Paint::Bad, &format!("{errors} with errors: `{verb}` shows them")));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,106 @@
+//! `s0 status`.
+
+use session0::api::host::HostStatus;
+use session0::api::session::{ConnectState, SessionStatus};
+
+use crate::context::Context;
+use crate::describe;
+use crate::failure::Failure;
+use crate::output::{Output, Paint};
+use crate::table::{Align, Field, Listing};
+use crate::time;
+use crate::words::count;
+
+/// How the host is, on one screen
+///
+/// Since when it is up, its sessions, its services by state, the services that want attention and why, and what is degraded.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  s0 status\n  s0 status --json | jq .attention")]
+pub struct Args {}
+
+/// Runs it.
+pub fn run(context: &Context, _: &Args) -> Result<(), Failure> {
+    let tried = "ask how the host is";
+    let host = context.client(tried)?.host().map_err(|error| context.failure(tried, error))?;
+    if context.output.json {
+        context.output.json(&host);
+    } else {
+        context.output.line(screen(context, &host, time::now_ms()));
+    }
+    Ok(())
+}
+
+fn screen(context: &Context, host: &HostStatus, now: i64) -> String {
+    let output = &context.output;
+    let (phase, paint) = describe::phase(host.phase);
+    let mut lines = vec![format!(
+        "session0 {}, started {}{}",
+        output.paint(paint, phase),
+        time::stamp_and_ago(host.started_ms, now),
+        if context.root.is_machine() {
+            String::new()
+        } else {
+            format!(", root {}", context.root.directory().display())
+        },
+    )];
+    lines.push(String::new());
+    for session in &host.sessions {
+        lines.push(format!("session {:<4} {}", session.id, about(output, session)));
+    }
+    lines.push(format!("services     {}", counts(output, host)));
+    lines.push(String::new());
+    lines.extend(attention(output, host, now));
+    lines.extend(degraded(context, host));
+    lines.join("\n")
+}
+
+fn about(output: &Output, session: &SessionStatus) -> String {
+    let paint = if session.state == ConnectState::Disconnected { Paint::Plain } else { Paint::Bad };
+    let state = output.paint(paint, describe::connect_state(session.state));
+    let trouble = session.trouble.as_deref().map(describe::one_line).map(|text| format!(": {text}"));
+    let programs = count(session.programs.into(), "program");
+    format!("{}, {state}, {programs}{}", session.name, trouble.unwrap_or_default())
+}
+
+fn counts(output: &Output, host: &HostStatus) -> String {
+    let counts = host.counts;
+    let all = [
+        (counts.running, "running", Paint::Good),
+        (counts.start_pending, "starting", Paint::Moving),
+        (counts.stop_pending, "stopping", Paint::Moving),
+        (counts.stopped, "stopped", Paint::Plain),
+    ];
+    let shown: Vec<String> = all
+        .iter()
+        .filter(|(number, ..)| *number > 0)
+        .map(|(number, what, paint)| output.paint(*paint, &format!("{number} {what}")))
+        .collect();
+    if shown.is_empty() { "none configured".to_owned() } else { shown.join(", ") }
+}
+
+fn attention(output: &Output, host: &HostStatus, now: i64) -> Vec<String> {
+    if host.attention.is_empty() {
+        return vec!["no service wants attention".to_owned()];
+    }
+    let mut listing =
+        Listing::new(&[("WANTS ATTENTION", Align::Left), ("STATE", Align::Left), ("WHY", Align::Left)], "");
+    for service in &host.attention {
+        let why = describe::attention(service, now).unwrap_or_default();
+        let state = Field::painted(describe::state(service), describe::state_paint(service));
+        listing.row(vec![service.name.clone().into(), state, why.into()]);
+    }
+    vec![listing.render(output)]
+}
+
+fn degraded(context: &Context, host: &HostStatus) -> Vec<String> {
+    let mut lines = Vec::new();
+    if host.configuration_errors > 0 {
+        let files = count(host.configuration_errors.into(), "service file");
+        let text = format!(
+            "configuration: {files} left out because of errors: `s0 {}service check`",
+            context.root.flag()
+        );
+        lines.push(context.output.paint(Paint::Bad, &text));
+    }
+    lines
+}

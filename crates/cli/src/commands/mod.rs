@@ -1,0 +1,6 @@
+//! One file per verb: `Args` says what it takes, `run` does it.
+
+pub mod generate;
+pub mod host;
+pub mod service;
+pub mod session;

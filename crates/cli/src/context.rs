@@ -1,0 +1,64 @@
+//! What every command works with: where the host is, how to print, and how its answers become failures.
+
+use std::path::PathBuf;
+
+use session0::{Client, Error};
+
+use crate::cli::Global;
+use crate::failure::{Failure, Kind};
+use crate::output::Output;
+use crate::root::Root;
+
+/// Made once from the command line.
+pub struct Context {
+    /// The host's root.
+    pub root: Root,
+    /// The host's socket.
+    pub socket: PathBuf,
+    /// Printing.
+    pub output: Output,
+}
+
+impl Context {
+    /// From the options of every command.
+    pub fn new(global: &Global) -> Context {
+        let root = Root::new(global.root.as_deref());
+        let socket = global.socket.clone().filter(|path| !path.as_os_str().is_empty());
+        Context {
+            socket: socket.unwrap_or_else(|| root.socket()),
+            root,
+            output: Output::new(global.json, global.color),
+        }
+    }
+
+    /// Calls the host.
+    pub fn client(&self, tried: &str) -> Result<Client, Failure> {
+        Client::connect(&self.socket).map_err(|error| self.failure(tried, error))
+    }
+
+    /// A failure of a call.
+    pub fn failure(&self, tried: &str, error: Error) -> Failure {
+        let code = error.code().unwrap_or(0);
+        let hint = error.hint().map(str::to_owned);
+        let reason = error.to_string();
+        let failure = match error {
+            Error::Refused(_) => Failure::refused(tried, reason),
+            Error::NotPermitted(_) => Failure::new(Kind::NotPermitted, tried, reason),
+            Error::Unreachable { .. } => return self.unreachable(tried, reason),
+            _ => Failure::fault(tried, reason),
+        };
+        let failure = match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        };
+        failure.code(code)
+    }
+
+    fn unreachable(&self, tried: &str, reason: String) -> Failure {
+        let hint = format!(
+            "is it up? `sudo s0 {}up` starts it; another root is named with --root or SESSION0_ROOT",
+            self.root.flag()
+        );
+        Failure::fault(tried, reason).hint(hint)
+    }
+}

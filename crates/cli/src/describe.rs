@@ -1,0 +1,103 @@
+//! Services and sessions in words and colours, the same in every command.
+
+use session0::api::failure::Exit;
+use session0::api::host::HostPhase;
+use session0::api::service::{Kind, ServiceState, ServiceStatus, StartType, TripwireOutcome};
+use session0::api::session::ConnectState;
+
+use crate::output::Paint;
+use crate::time;
+
+/// A state's name, as Windows' tools print it.
+pub fn state(service: &ServiceStatus) -> &'static str {
+    match service.state {
+        ServiceState::Stopped => "Stopped",
+        ServiceState::StartPending => "Start pending",
+        ServiceState::StopPending => "Stop pending",
+        ServiceState::Running => "Running",
+        ServiceState::Unknown => "unknown to this version",
+    }
+}
+
+/// Its colour: a stopped service is bad only when it failed.
+pub fn state_paint(service: &ServiceStatus) -> Paint {
+    match service.state {
+        ServiceState::Stopped if service.failure.is_some() => Paint::Bad,
+        ServiceState::Stopped => Paint::Faint,
+        ServiceState::StartPending | ServiceState::StopPending => Paint::Moving,
+        ServiceState::Running if service.waits_for_user.is_some() => Paint::Moving,
+        ServiceState::Running => Paint::Good,
+        ServiceState::Unknown => Paint::Plain,
+    }
+}
+
+/// When it starts.
+pub fn start(start: StartType) -> &'static str {
+    match start {
+        StartType::Auto => "auto",
+        StartType::Demand => "demand",
+        StartType::Unknown => "?",
+    }
+}
+
+/// How it tells that it is ready.
+pub fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Simple => "simple: ready once it is executed",
+        Kind::Notify => "notify: says itself when it is ready",
+        Kind::Unknown => "unknown to this version",
+    }
+}
+
+/// What came of a call for a user.
+pub fn outcome(outcome: TripwireOutcome) -> &'static str {
+    match outcome {
+        TripwireOutcome::Held => "it still waits; nobody will ever answer",
+        TripwireOutcome::Refused => "the call was refused",
+        TripwireOutcome::Unknown => "the outcome is unknown to this version",
+    }
+}
+
+/// A session's connect state.
+pub fn connect_state(state: ConnectState) -> &'static str {
+    match state {
+        ConnectState::Disconnected => "Disconnected",
+        ConnectState::Down => "Down",
+        ConnectState::Init => "Init",
+        ConnectState::Unknown => "unknown to this version",
+    }
+}
+
+/// Where in its life the host is.
+pub fn phase(phase: HostPhase) -> (&'static str, Paint) {
+    match phase {
+        HostPhase::Starting => ("is starting", Paint::Moving),
+        HostPhase::Up => ("is up", Paint::Good),
+        HostPhase::ShuttingDown => ("is shutting down", Paint::Moving),
+        HostPhase::Unknown => ("is in a phase unknown to this version", Paint::Plain),
+    }
+}
+
+/// `exit status 3`, `signal 9 (SIGKILL)`, `signal 11 (SIGSEGV), core dumped`.
+pub fn exit(exit: &Exit) -> String {
+    let core = if exit.core_dumped { ", core dumped" } else { "" };
+    match (exit.status, exit.signal) {
+        (Some(status), _) => format!("exit status {status}"),
+        (None, Some(signal)) => format!("signal {}{core}", crate::words::signal(signal.into())),
+        (None, None) => "unknown".to_owned(),
+    }
+}
+
+/// Why a service wants attention, in one line; `None` when it does not.
+pub fn attention(service: &ServiceStatus, now: i64) -> Option<String> {
+    let mut reasons = service.attention.clone();
+    if let Some(at) = service.restart_at_ms.filter(|_| service.state == ServiceState::Stopped) {
+        reasons.push(format!("starts again in {}", time::age((at - now).max(0))));
+    }
+    if reasons.is_empty() { None } else { Some(one_line(&reasons.join("; "))) }
+}
+
+/// A text from elsewhere on one line, without control characters.
+pub fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
+}

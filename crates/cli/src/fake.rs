@@ -1,0 +1,77 @@
+//! Services as tests need them.
+
+use session0::api::failure::{Exit, Failure, FailureKind};
+use session0::api::service::{
+    Kind, OutputLost, ServiceState, ServiceStatus, StartType, TripwireOutcome, WaitsForUser,
+};
+
+/// 2026-11-23 01:02:03Z.
+pub const NOW: i64 = 1_795_395_723_000;
+
+/// A stopped one, nothing wrong with it.
+pub fn stopped(name: &str) -> ServiceStatus {
+    ServiceStatus {
+        name: name.to_owned(),
+        description: format!("about {name}"),
+        start: StartType::Demand,
+        kind: Kind::Simple,
+        account: "LocalSystem".to_owned(),
+        state: ServiceState::Stopped,
+        state_number: 1,
+        since_ms: NOW - 60_000,
+        attention: Vec::new(),
+        launch: None,
+        pid: None,
+        failure: None,
+        failures: 0,
+        restart_at_ms: None,
+        last_exit: None,
+        last_usage: None,
+        text: None,
+        reloading: false,
+        waits_for: None,
+        waits_for_user: None,
+        output_lost: OutputLost::default(),
+        stop_wait_ms: 20_000,
+    }
+}
+
+/// A running one.
+pub fn running(name: &str, pid: i32) -> ServiceStatus {
+    ServiceStatus { state: ServiceState::Running, state_number: 4, pid: Some(pid), ..stopped(name) }
+}
+
+/// One that exited with status 3 and is started again in five seconds.
+pub fn failed(name: &str) -> ServiceStatus {
+    let exit = Exit { status: Some(3), signal: None, signal_name: None, core_dumped: false };
+    let failure = Failure {
+        kind: FailureKind::Exit,
+        code: 1066,
+        text: "it ended with exit status 3 while it ran".to_owned(),
+        phase: Some("running".to_owned()),
+        exit: Some(exit.clone()),
+        errno: None,
+        errno_name: None,
+        errno_text: None,
+        dependency: None,
+    };
+    ServiceStatus {
+        attention: vec!["failed: exit status 3".to_owned()],
+        failure: Some(failure),
+        failures: 2,
+        restart_at_ms: Some(NOW + 5_000),
+        last_exit: Some(exit),
+        ..stopped(name)
+    }
+}
+
+/// One that opened a terminal.
+pub fn asking(name: &str) -> ServiceStatus {
+    let waits = WaitsForUser {
+        call: "open /dev/tty".to_owned(),
+        at_ms: NOW - 1_000,
+        outcome: TripwireOutcome::Refused,
+        instead: "a message box".to_owned(),
+    };
+    ServiceStatus { waits_for_user: Some(waits), ..running(name, 7) }
+}

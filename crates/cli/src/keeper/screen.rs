@@ -1,0 +1,83 @@
+//! The keeper's lines on stdout. They are written by a thread of their own: a terminal that is held by ^S or a full
+//! pipe stops the lines, never the supervision.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::time;
+
+/// Lines that wait for a slow reader; further ones are counted and dropped.
+const LINES_MAX: usize = 512;
+/// How long the last lines may take at the end.
+const FLUSH_WAIT: Duration = Duration::from_millis(500);
+
+/// Where lines go. Cheap to clone, one for each thread.
+#[derive(Clone)]
+pub struct Screen {
+    lines: SyncSender<String>,
+    dropped: Arc<AtomicU64>,
+}
+
+/// The thread that writes.
+pub struct Printer {
+    thread: JoinHandle<()>,
+}
+
+/// Starts the thread.
+pub fn start() -> std::io::Result<(Screen, Printer)> {
+    let (lines, receiver) = sync_channel(LINES_MAX);
+    let dropped = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&dropped);
+    let thread = small_thread("s0-screen").spawn(move || write_lines(&receiver, &counter))?;
+    Ok((Screen { lines, dropped }, Printer { thread }))
+}
+
+/// A thread with a small stack: the keeper stays small.
+pub fn small_thread(name: &str) -> std::thread::Builder {
+    std::thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024)
+}
+
+impl Screen {
+    /// A line with the present time before it. Never waits.
+    pub fn say(&self, text: impl AsRef<str>) {
+        self.say_at(time::now_ms(), text);
+    }
+
+    /// A line with this time before it. Never waits.
+    pub fn say_at(&self, at_ms: i64, text: impl AsRef<str>) {
+        let line = format!("{}  {}\n", time::stamp(at_ms), text.as_ref());
+        match self.lines.try_send(line) {
+            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+            Err(TrySendError::Full(_)) => {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl Printer {
+    /// Waits a moment for the last lines, once every [`Screen`] that matters is gone or silent.
+    pub fn finish(self, screen: Screen) {
+        drop(screen);
+        let until = Instant::now() + FLUSH_WAIT;
+        while !self.thread.is_finished() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+fn write_lines(lines: &Receiver<String>, dropped: &AtomicU64) {
+    while let Ok(line) = lines.recv() {
+        let mut stdout = std::io::stdout().lock();
+        let lost = dropped.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let _ = writeln!(stdout, "({lost} lines were not shown: nobody read them)");
+        }
+        // A terminal that is gone takes no lines; the host runs on.
+        let _ = stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush());
+    }
+}

@@ -1,0 +1,207 @@
+//! The command line where no host is: what it says, on which stream, and with which exit code.
+
+use std::io::Read;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+fn s0(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_s0"));
+    command.args(arguments).stdin(Stdio::null());
+    command.env_remove("SESSION0_ROOT").env_remove("SESSION0_SOCKET").env_remove("NO_COLOR");
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    s0(arguments).output().unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// A directory of its own, removed at the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let path = std::env::temp_dir().join(format!("s0-cli-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir(&path).unwrap();
+        Scratch(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const VERBS: [&[&str]; 11] = [
+    &["status"],
+    &["down"],
+    &["reload"],
+    &["upgrade"],
+    &["events", "--follow"],
+    &["service", "list"],
+    &["service", "status", "a"],
+    &["service", "start", "a"],
+    &["service", "stop", "a"],
+    &["service", "log", "a", "-f"],
+    &["session", "list"],
+];
+
+#[test]
+fn every_verb_says_that_nobody_answers_and_how_to_start_a_host() {
+    for verb in VERBS {
+        let output = run(&[&["--root", "/nonexistent/root"], verb].concat());
+        assert_eq!(output.status.code(), Some(4), "{verb:?}: {output:?}");
+        let text = err(&output);
+        assert!(text.starts_with("error: could not "), "{verb:?}: {text}");
+        assert!(text.contains("/nonexistent/root/run/session0/api"), "{verb:?}: {text}");
+        assert!(
+            text.contains("hint: ") && text.contains("s0 --root /nonexistent/root up"),
+            "{verb:?}: {text}"
+        );
+        assert!(out(&output).is_empty(), "{verb:?}: {output:?}");
+    }
+}
+
+#[test]
+fn errors_are_json_where_json_is_asked_for() {
+    for verb in VERBS {
+        let output = run(&[&["--json", "--root", "/nonexistent/root"], verb].concat());
+        let value: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(value["error"]["kind"], "fault", "{value}");
+        assert!(value["error"]["hint"].as_str().unwrap().contains("s0 "), "{value}");
+    }
+    let output = run(&["--json", "service", "start"]);
+    assert_eq!(output.status.code(), Some(2));
+    let value: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(value["error"]["kind"], "usage", "{value}");
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_ends_with_2() {
+    for arguments in [
+        &["frobnicate"][..],
+        &[],
+        &["service"],
+        &["service", "start"],
+        &["service", "log", "a", "-n", "many"],
+        &["status", "--no-such-option"],
+        &["--color", "perhaps", "status"],
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_time_that_is_none_is_a_usage_error_that_says_what_is_one() {
+    let output = run(&["service", "log", "a", "--since", "soon"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(err(&output).contains("10min") && err(&output).contains("today"), "{output:?}");
+}
+
+#[test]
+fn help_and_version_go_to_standard_output_and_end_with_0() {
+    for arguments in [&["--help"][..], &["service", "start", "--help"], &["--version"], &["version"]] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
+        assert!(!output.stdout.is_empty() && output.stderr.is_empty(), "{arguments:?}: {output:?}");
+    }
+}
+
+#[test]
+fn a_socket_nobody_listens_on_any_more_is_not_mistaken_for_a_host() {
+    let scratch = Scratch::new("stale");
+    let socket = scratch.0.join("api");
+    drop(UnixListener::bind(&socket).unwrap());
+    let output = run(&["--socket", socket.to_str().unwrap(), "status"]);
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    assert!(err(&output).contains("listens"), "{output:?}");
+}
+
+#[test]
+fn a_host_that_speaks_nonsense_or_hangs_up_is_a_fault_and_not_a_panic() {
+    let scratch = Scratch::new("nonsense");
+    for (name, answer) in
+        [("garbage", &b"\xff\xfe{}\0"[..]), ("nothing", b""), ("wrong", b"{\"parameters\":{}}\0")]
+    {
+        let socket = scratch.0.join(name);
+        let listener = UnixListener::bind(&socket).unwrap();
+        let host = std::thread::spawn(move || {
+            use std::io::Write;
+            for _ in 0..3 {
+                let Ok((mut stream, _)) = listener.accept() else { return };
+                let mut call = [0; 256];
+                let length = stream.read(&mut call).unwrap_or(0);
+                if length == 0 || call.starts_with(b"end") {
+                    return;
+                }
+                let _ = stream.write_all(answer);
+            }
+        });
+        let output = run(&["--socket", socket.to_str().unwrap(), "status"]);
+        assert_eq!(output.status.code(), Some(4), "{name}: {output:?}");
+        assert!(err(&output).starts_with("error: could not ask how the host is"), "{name}: {output:?}");
+        if let Ok(mut end) = std::os::unix::net::UnixStream::connect(&socket) {
+            use std::io::Write;
+            let _ = end.write_all(b"end");
+        }
+        let _ = host.join();
+    }
+}
+
+#[test]
+fn colour_only_where_it_is_asked_for() {
+    let plain = run(&["--root", "/nonexistent/root", "status"]);
+    assert!(!err(&plain).contains('\x1b'), "{plain:?}");
+    let colored = run(&["--root", "/nonexistent/root", "--color", "always", "status"]);
+    assert!(err(&colored).contains('\x1b'), "{colored:?}");
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_quietly() {
+    let mut child = s0(&["generate", "completions", "bash"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn man_pages_and_completions_are_made_from_the_same_words() {
+    let scratch = Scratch::new("man");
+    let directory = scratch.0.join("man1");
+    let output = run(&["generate", "man", directory.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    for page in ["s0.1", "s0-up.1", "s0-service-start.1", "s0-session-list.1"] {
+        let text = std::fs::read_to_string(directory.join(page)).unwrap();
+        assert!(text.contains("Examples:"), "{page}:\n{text}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let output = run(&["generate", "completions", shell]);
+        assert!(out(&output).contains("restart"), "{shell}");
+    }
+}
+
+#[test]
+fn up_without_root_is_not_permitted_and_says_sudo() {
+    if !rustix::process::geteuid().is_root() {
+        let output = run(&["up"]);
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        assert!(err(&output).contains("sudo s0 up"), "{output:?}");
+    }
+}
