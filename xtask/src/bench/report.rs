@@ -152,8 +152,8 @@ impl Report<'_> {
     fn amounts(&self) -> String {
         format!(
             "{} rounds of {} services; {} rounds of {} single starts and kills; {} kills of the daemon below {} \
-             services, each of a host of its own. A manager that takes longer than half a second for each of its first ten \
-             single samples gets no more in that round.",
+             services, each of a host of its own. A manager that takes longer than half a second for most single samples gets \
+             few of them.",
             self.bench.rounds,
             self.bench.fleet,
             self.bench.single_rounds,

@@ -20,8 +20,8 @@ impl Manager for Supervisord {
 
     fn notes(&self) -> &'static str {
         "all: `supervisorctl update` after a file with one group of 500 programs appeared; one: `supervisorctl start \
-         NAME`. `autorestart = true`; it starts an ended program again in its next turn, no throttle after a \
-         successful start. Output goes to one file a program, its default"
+         NAME`. `autorestart = true`, `startsecs = 0`; it starts an ended program again in its next turn, which is up to 1 s \
+         away. Output goes to one file a program, its default"
     }
 
     fn configure(&self, place: &Place) -> Outcome<()> {
@@ -48,7 +48,7 @@ impl Manager for Supervisord {
         for index in 0..place.stamps.count() {
             let _ = write!(
                 text,
-                "[program:service-{index}]\ncommand={}\nautostart={autostart}\nautorestart=true\n\n",
+                "[program:service-{index}]\ncommand={}\nautostart={autostart}\nautorestart=true\nstartsecs=0\n\n",
                 place.service(index)
             );
         }
