@@ -225,7 +225,7 @@ macro_rules! methods {
             self.call(&parameters, Repeat::Never)$($wait)*.map(|reply| reply.service)
         }
 
-        /// The files of a service's output, opened for reading, the oldest first.
+        /// The files of a service's output, opened for reading, the oldest first. See [`crate::log`].
         pub $($asynchronous)* fn open_log(&mut self, name: &str) -> Result<Vec<File>, Error> {
             self.input.take_descriptors();
             let parameters = service::OpenLog { name: name.to_owned() };

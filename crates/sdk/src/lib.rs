@@ -1,7 +1,7 @@
 //! The library for services, applications and tools of a session0 host.
 //!
 //! [`Client`] asks and waits; [`asynchronous::Client`] does the same within tokio; [`events`] follows what
-//! happens.
+//! happens; [`log`] reads and follows a service's output.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), session0::Error> {
@@ -23,6 +23,7 @@ mod client;
 mod connect;
 mod error;
 pub mod events;
+pub mod log;
 pub mod path;
 mod wire;
 
