@@ -7,12 +7,10 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a file is looked at that cannot be watched.
 const LOOK: Duration = Duration::from_millis(200);
-/// After this many looks at such a file it is asked whether it is still the newest.
-const LOOKS_MAX: u32 = 10;
 
 /// What became of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,20 +38,17 @@ impl Watch {
         }
     }
 
-    /// Waits for the next change.
-    pub(super) fn wait(&mut self, file: &File) -> io::Result<Change> {
+    /// Waits for the next change, but not longer than this: then it is unknown.
+    pub(super) fn wait(&mut self, file: &File, time_max: Duration) -> io::Result<Change> {
         match self {
-            Watch::Inotify(inotify) => wait_inotify(inotify),
+            Watch::Inotify(inotify) => wait_inotify(inotify, time_max),
             Watch::Looking { changed: before } => {
                 // A file's change time changes when it is written and when it is renamed.
-                for _ in 0..LOOKS_MAX {
-                    let now = changed(file)?;
-                    if now != *before {
-                        *before = now;
-                        return Ok(Change::Unknown);
-                    }
+                let end = Instant::now() + time_max;
+                while changed(file)? == *before && Instant::now() < end {
                     std::thread::sleep(LOOK);
                 }
+                *before = changed(file)?;
                 Ok(Change::Unknown)
             }
         }
@@ -73,9 +68,12 @@ fn changed(file: &File) -> io::Result<(i64, i64)> {
     Ok((metadata.ctime(), metadata.ctime_nsec()))
 }
 
-fn wait_inotify(inotify: &OwnedFd) -> io::Result<Change> {
+fn wait_inotify(inotify: &OwnedFd, time_max: Duration) -> io::Result<Change> {
     let mut watched = [PollFd::new(inotify, PollFlags::IN)];
-    rustix::io::retry_on_intr(|| poll(&mut watched, None::<&Timespec>))?;
+    let time_max = Timespec::try_from(time_max).map_err(io::Error::other)?;
+    if rustix::io::retry_on_intr(|| poll(&mut watched, Some(&time_max)))? == 0 {
+        return Ok(Change::Unknown);
+    }
     let mut space = [MaybeUninit::uninit(); 4096];
     let mut reader = inotify::Reader::new(inotify, &mut space);
     let mut change = Change::Grown;

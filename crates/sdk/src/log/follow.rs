@@ -14,6 +14,9 @@ use crate::error::Error;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The pause between two such attempts, and before a file that is not there yet is looked for again.
 const PAUSE: Duration = Duration::from_millis(200);
+/// A quiet file is asked about again after [`PAUSE`], then ever more seldom, at last this often: it may have been
+/// renamed before it was watched, when the next one was not there yet.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// The lines of a log as they are written, without their line feeds; never ends by itself. After an error it may
 /// be asked again.
@@ -23,6 +26,7 @@ pub struct Follow<R> {
     watch: Option<Watch>,
     next: VecDeque<File>,
     seen: Seen,
+    pause: Duration,
 }
 
 /// What is known of the file that is read.
@@ -47,7 +51,7 @@ impl<R: FnMut() -> Result<Vec<File>, Error>> Follow<R> {
         let current = next.pop_front().map(|file| Reader::new(file, offset));
         // Between opening and watching it may have been rotated: it is looked at once more at its end.
         let seen = if next.is_empty() { Seen::Unknown } else { Seen::Rotated };
-        Ok(Follow { reopen, current, watch: None, next, seen })
+        Ok(Follow { reopen, current, watch: None, next, seen, pause: PAUSE })
     }
 
     /// The next line, or nothing if something changed and is to be looked at again.
@@ -83,6 +87,7 @@ impl<R: FnMut() -> Result<Vec<File>, Error>> Follow<R> {
     fn go_on(&mut self) -> Option<Vec<u8>> {
         let rest = self.current.as_mut().and_then(Reader::rest);
         self.watch = None;
+        self.pause = PAUSE;
         self.current = self.next.pop_front().map(|file| Reader::new(file, 0));
         self.seen = if self.next.is_empty() { Seen::Unknown } else { Seen::Rotated };
         rest
@@ -118,9 +123,12 @@ impl<R: FnMut() -> Result<Vec<File>, Error>> Follow<R> {
             self.seen = Seen::Unknown;
             return Ok(());
         };
-        match watch.wait(&reader.file)? {
+        match watch.wait(&reader.file, self.pause)? {
             Change::Grown => {}
-            Change::Unknown => self.seen = Seen::Unknown,
+            Change::Unknown => {
+                self.seen = Seen::Unknown;
+                self.pause = (self.pause * 2).min(PAUSE_MAX);
+            }
             Change::Moved => self.seen = Seen::Moved,
         }
         // Somebody emptied it: begin anew.
