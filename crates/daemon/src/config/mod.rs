@@ -28,8 +28,9 @@ use environment::Machine;
 use problem::Source;
 use service::{Context, Written};
 
+pub use environment::{NOTIFY_SOCKET, PATH as PROGRAM_PATH};
 pub use problem::Problem;
-pub use settings::Settings;
+pub use settings::{REFERENCE, Rotation, Settings};
 
 /// Service names that begin with this are our own.
 pub const BUILT_IN_PREFIX: &str = "session0-";
@@ -57,6 +58,11 @@ pub fn load(paths: &Paths) -> Loaded {
     let files = list(&paths.services(), &mut problems);
     let services = Services::read(&accounts, files, &mut problems);
     finish(&accounts, settings, settings_problems, services, problems)
+}
+
+/// host.toml alone, for what needs no more.
+pub fn load_settings(paths: &Paths) -> Settings {
+    settings::load(&paths.settings(), &Accounts::load(), &mut Vec::new())
 }
 
 /// Loads these files only, each as what its name says it is.

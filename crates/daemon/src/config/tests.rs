@@ -89,17 +89,17 @@ fn all_errors_of_a_file_are_told_with_carets() {
         one(text),
         "error: web.toml:1:1: `command` is missing\n   |\n 1 | comand = [\"/bin/true\"]\n   | ^\n  \
          = for example: command = [\"/usr/sbin/program\", \"--option\"]\n\
+         error: web.toml:1:1: unknown key `comand`\n   |\n 1 | comand = [\"/bin/true\"]\n   | ^^^^^^\n  \
+         = did you mean `command`?\n\
+         error: web.toml:2:9: `start` cannot be \"later\"\n   |\n 2 | start = \"later\"\n   |         ^^^^^^^\n  \
+         = allowed: \"auto\", \"demand\"\n\
          error: web.toml:3:21: `limits.memory` must be a string, not an integer\n   |\n \
          3 | limits = { memory = 5, tasks = 0, nice = 1 }\n   |                     ^\n\
          error: web.toml:3:32: `limits.tasks` must be from 1 to 4000000\n   |\n \
          3 | limits = { memory = 5, tasks = 0, nice = 1 }\n   |                                ^\n\
          error: web.toml:3:35: unknown key `nice` in `limits`\n   |\n \
          3 | limits = { memory = 5, tasks = 0, nice = 1 }\n   |                                   ^^^^\n  \
-         = allowed: memory, tasks, cpu, open_files\n\
-         error: web.toml:2:9: `start` cannot be \"later\"\n   |\n 2 | start = \"later\"\n   |         ^^^^^^^\n  \
-         = allowed: \"auto\", \"demand\"\n\
-         error: web.toml:1:1: unknown key `comand`\n   |\n 1 | comand = [\"/bin/true\"]\n   | ^^^^^^\n  \
-         = did you mean `command`?"
+         = allowed: memory, tasks, cpu, open_files"
     );
 }
 

@@ -1,0 +1,326 @@
+//! The daemon's one state, and the one way into the model: inputs in, effects out.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use session0_model::access::Caller;
+use session0_model::event::Event;
+use session0_model::id::{RequestId, ServiceName};
+use session0_model::system::{ExitReason, Input, Refusal, Reply, Request, System};
+use session0_model::time::Time;
+use session0_sys::process::now;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::api::host::{Door, Host, Subscription};
+use crate::config::Settings;
+use crate::dropped::Dropped;
+use crate::event::Events;
+use crate::identity;
+use crate::message;
+use crate::notify::Deferred;
+use crate::session::{Launching, Place, Session};
+use crate::{clock, executor};
+
+/// Everything the daemon has.
+pub struct State {
+    /// What is decided here is decided in there.
+    pub system: System,
+    /// Where sessions are made.
+    pub place: Rc<Place>,
+    /// host.toml as loaded last.
+    pub settings: Settings,
+    /// Uids that displays are pretended to.
+    pub tripwire_uids: Vec<u32>,
+    /// session0-log.
+    pub logger: PathBuf,
+    /// Session 0, once it is made.
+    pub session: Option<Session>,
+    /// Session 0 being made.
+    pub creating: Option<JoinHandle<()>>,
+    /// Tasks that end with Session 0.
+    pub tasks: Vec<JoinHandle<()>>,
+    /// What happened.
+    pub events: Events,
+    /// The outer API listener, to be kept by each new init.
+    pub outside: Option<OwnedFd>,
+    /// Messages whose program's start is not yet reported.
+    pub deferred: Vec<Deferred>,
+    /// Held display connections.
+    pub held: usize,
+    /// Launches that init has not answered yet.
+    pub launches: usize,
+    /// What was dropped.
+    pub dropped: Dropped,
+    /// Clients that wait for a reply.
+    pub pending: HashMap<RequestId, oneshot::Sender<Result<Reply, Refusal>>>,
+    /// Replies that wait until the records before them are sent.
+    pub replies: Vec<(RequestId, Result<Reply, Refusal>)>,
+    /// What is to go into the model next.
+    pub inputs: VecDeque<Input>,
+    /// How the daemon is to end.
+    pub exit: Option<Exit>,
+    request: u64,
+}
+
+/// How the daemon ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// The model says so.
+    Asked(ExitReason),
+    /// We cannot go on, and starting again may help.
+    Broken,
+}
+
+impl State {
+    /// A state to which nothing happened yet.
+    pub fn new(place: Place, settings: Settings, tripwire_uids: Vec<u32>, logger: PathBuf) -> State {
+        let events = Events::open(&place.paths.log(), settings.events);
+        State {
+            system: System::new(),
+            place: Rc::new(place),
+            settings,
+            tripwire_uids,
+            logger,
+            session: None,
+            creating: None,
+            tasks: Vec::new(),
+            events,
+            outside: None,
+            deferred: Vec::new(),
+            held: 0,
+            launches: 0,
+            dropped: Dropped::default(),
+            pending: HashMap::new(),
+            replies: Vec::new(),
+            inputs: VecDeque::new(),
+            exit: None,
+            request: 0,
+        }
+    }
+
+    /// Whether a program may be running whose start is not yet reported.
+    pub fn launching(&self) -> Launching {
+        if self.launches == 0 { Launching::Nothing } else { Launching::Something }
+    }
+
+    /// Sends what was said to init. Replies go out only when everything before them did: a client must not see what
+    /// the next daemon would not know of.
+    pub fn flush(&mut self) {
+        let flushed = match &self.session {
+            Some(session) => session.link.flush(),
+            None => Ok(crate::link::Flushed::All),
+        };
+        match flushed {
+            Ok(crate::link::Flushed::All) => self.reply(),
+            Ok(crate::link::Flushed::Later) => {}
+            Err(error) => {
+                // Init is gone or broken; who watches its process decides which. Nobody is left waiting.
+                message::debug("cannot speak to init", &[("reason", &error)]);
+                self.reply();
+            }
+        }
+        self.events.flush();
+    }
+
+    /// Sends the replies that waited.
+    pub fn reply(&mut self) {
+        for (id, result) in self.replies.drain(..) {
+            if let Some(client) = self.pending.remove(&id) {
+                // A client that is gone has abandoned it.
+                let _ = client.send(result);
+            }
+        }
+    }
+}
+
+/// The daemon's handle to itself: cheap to clone, used by every task.
+#[derive(Clone)]
+pub struct Core(Rc<Shared>);
+
+struct Shared {
+    state: RefCell<State>,
+    /// The model's deadline may have changed.
+    alarm: Notify,
+    /// [`State::exit`] was set.
+    ended: Notify,
+}
+
+impl Core {
+    /// Around a state.
+    pub fn new(state: State) -> Core {
+        Core(Rc::new(Shared { state: RefCell::new(state), alarm: Notify::new(), ended: Notify::new() }))
+    }
+
+    /// Looks at the state, or changes what is not the model's. Must not be nested.
+    pub fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut self.0.state.borrow_mut())
+    }
+
+    /// Something happened (or nothing, and what was said to init is to be sent): through the model, and out with the
+    /// effects.
+    pub fn take(&self, inputs: impl IntoIterator<Item = Input>) {
+        let mut state = self.0.state.borrow_mut();
+        state.inputs.extend(inputs);
+        while let Some(input) = state.inputs.pop_front() {
+            let effects = state.system.handle(now(), input);
+            for effect in effects {
+                executor::perform(self, &mut state, effect);
+            }
+        }
+        state.flush();
+        self.0.alarm.notify_one();
+        if state.exit.is_some() {
+            self.0.ended.notify_one();
+        }
+    }
+
+    /// Sends what was said to init outside the model's effects.
+    pub fn flush(&self) {
+        self.with(State::flush);
+    }
+
+    /// We cannot go on: the keeper starts us again, and everything is read back from init.
+    pub fn fail(&self, why: &str, reason: &dyn std::fmt::Display) {
+        message::error(why, &[("reason", reason)]);
+        self.with(|state| state.exit = state.exit.or(Some(Exit::Broken)));
+        self.0.ended.notify_one();
+    }
+
+    /// Starts a task that ends with Session 0.
+    pub fn spawn_in_session(&self, task: impl Future<Output = ()> + 'static) {
+        let task = tokio::task::spawn_local(task);
+        self.with(|state| {
+            state.tasks.retain(|task| !task.is_finished());
+            state.tasks.push(task);
+        });
+    }
+
+    /// Ticks the model when it wants to be. Never returns.
+    pub async fn tick(self) {
+        loop {
+            let deadline = self.with(|state| state.system.deadline());
+            let changed = self.0.alarm.notified();
+            match deadline {
+                None => changed.await,
+                Some(deadline) => {
+                    let wait = deadline.since(now());
+                    if wait.is_zero() || tokio::time::timeout(wait, changed).await.is_err() {
+                        self.take([Input::Tick]);
+                        // A deadline that stays in the past is the model's mistake; others have their turn all the same.
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until the daemon is to end.
+    pub async fn ended(&self) -> Exit {
+        loop {
+            if let Some(exit) = self.with(|state| state.exit) {
+                return exit;
+            }
+            self.0.ended.notified().await;
+        }
+    }
+
+    fn begin(&self, caller: Caller, request: Request) -> (Asked, oneshot::Receiver<Result<Reply, Refusal>>) {
+        let (client, answer) = oneshot::channel();
+        let id = self.with(|state| {
+            state.request += 1;
+            let id = RequestId(state.request);
+            state.pending.insert(id, client);
+            id
+        });
+        self.take([Input::Request { id, caller, request }]);
+        (Asked { core: self.clone(), id }, answer)
+    }
+}
+
+/// A request under way. Dropped before its answer, it is abandoned.
+struct Asked {
+    core: Core,
+    id: RequestId,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let waited = self.core.with(|state| state.pending.remove(&self.id).is_some());
+        if waited {
+            self.core.take([Input::Abandoned(self.id)]);
+        }
+    }
+}
+
+impl Host for Core {
+    async fn request(&self, caller: Caller, request: Request) -> Result<Reply, Refusal> {
+        let (_asked, answer) = self.begin(caller, request);
+        // Without an answer the daemon ends: an ordered shutdown has answered everybody before that.
+        answer.await.unwrap_or(Err(Refusal::ShutdownInProgress))
+    }
+
+    fn subscribe(&self) -> Subscription {
+        self.with(|state| Subscription {
+            sequence: state.events.sequence(),
+            host: state.system.host_status(now()),
+            services: state.system.services(),
+            receiver: state.events.subscribe(),
+        })
+    }
+
+    fn open_log(&self, service: &ServiceName) -> io::Result<Vec<OwnedFd>> {
+        let directory = self.with(|state| state.place.paths.service_logs());
+        open_log(&directory, service)
+    }
+
+    fn wall_ms(&self, at: Time) -> i64 {
+        clock::wall_ms(at)
+    }
+
+    fn identify(&self, door: Door, socket: BorrowedFd<'_>) -> io::Result<Caller> {
+        self.with(|state| {
+            let place = state.place.clone();
+            let launching = state.launching();
+            let caller =
+                identity::identify(door, socket, place.base.mounts(), state.session.as_mut(), launching);
+            let mismatch = caller.as_ref().err().and_then(io::Error::get_ref);
+            if let Some(mismatch) = mismatch.and_then(|error| error.downcast_ref::<identity::Mismatch>()) {
+                let session = match door {
+                    Door::Outside => None,
+                    Door::Session(session) => Some(session),
+                };
+                let event = Event::IdentityRefused { session, uid: mismatch.uid };
+                state.events.record(event, clock::wall_now_ms());
+                state.events.flush();
+            }
+            caller
+        })
+    }
+}
+
+/// A unit's log files, oldest first.
+fn open_log(directory: &std::path::Path, service: &ServiceName) -> io::Result<Vec<OwnedFd>> {
+    /// More were never kept (`log.keep`).
+    const FILES_MAX: u32 = 100;
+    let unit = service.as_str().to_ascii_lowercase();
+    let directory = session0_sys::files::open_directory(directory)?;
+    let mut files = Vec::new();
+    for number in 0..FILES_MAX {
+        let name = if number == 0 { format!("{unit}.log") } else { format!("{unit}.log.{number}") };
+        match session0_sys::files::open_read(directory.as_fd(), name.as_ref()) {
+            Ok(file) => files.push(file.into()),
+            // Before the first rotation's end there may be no current file for a moment.
+            Err(fault) if fault.reason.kind() == io::ErrorKind::NotFound && number == 0 => {}
+            Err(fault) if fault.reason.kind() == io::ErrorKind::NotFound => break,
+            Err(fault) => return Err(fault.into()),
+        }
+    }
+    files.reverse();
+    Ok(files)
+}

@@ -1,0 +1,98 @@
+//! Who is at the other end, by what the kernel says: never by anybody's word, never by a process number alone.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+
+use session0_model::access::{Caller, Origin};
+use session0_model::id::{SESSION_ZERO, ServiceName};
+use session0_sys::cgroup::{Mounts, SessionGroups};
+
+use crate::api::host::Door;
+use crate::session::{Launching, Member, Session};
+
+/// Verifies the peer of a connection that came through `door`: its control group must be where the door is.
+pub fn identify(
+    door: Door,
+    socket: BorrowedFd<'_>,
+    mounts: &Mounts,
+    session: Option<&mut Session>,
+    launching: Launching,
+) -> io::Result<Caller> {
+    let peer = session0_sys::peer::credentials(socket)?;
+    let pidfd = session0_sys::peer::pidfd(socket)?;
+    let group = session0_sys::pidfd::group_id(pidfd.as_fd(), mounts)?;
+    let mut groups = vec![peer.gid];
+    groups.extend(session0_sys::peer::groups(socket)?);
+    let member = match session {
+        Some(session) => session.member(group, launching)?,
+        None => None,
+    };
+    let origin = match (door, member) {
+        (Door::Outside, None) => Origin::Outside,
+        (Door::Session(id), Some(member)) if id == SESSION_ZERO => {
+            Origin::Session { id, service: service(&member) }
+        }
+        _ => return Err(io::Error::new(io::ErrorKind::PermissionDenied, Mismatch { uid: peer.uid })),
+    };
+    Ok(Caller { origin, uid: peer.uid, groups, pid: peer.pid })
+}
+
+fn service(member: &Member) -> Option<ServiceName> {
+    match member {
+        Member::Init => None,
+        Member::Unit(unit) => ServiceName::new(unit).ok(),
+    }
+}
+
+/// The caller's control group is not where its connection came from.
+#[derive(Debug)]
+pub struct Mismatch {
+    /// The caller's uid.
+    pub uid: u32,
+}
+
+impl std::fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the caller (uid {}) is not where its connection came from", self.uid)
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+/// A process's number in the session's PID namespace, one level below ours: not the innermost one, which a program
+/// with a namespace of its own chooses. `None`: it is not in the session, or was reaped.
+pub fn session_pid(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    second_number(&text)
+}
+
+fn second_number(status: &str) -> Option<i32> {
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    numbers.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// Whether a process with this number in the session's PID namespace is in the unit's group now.
+pub fn in_group(groups: &SessionGroups, unit: &str, pid: i32) -> bool {
+    /// A service with more processes than this names its main process while it is still small.
+    const LOOKED_AT_MAX: usize = 4096;
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+    let group = rustix::fs::openat(groups.work(), unit, flags, rustix::fs::Mode::empty());
+    let processes =
+        group.map_err(io::Error::from).and_then(|group| session0_sys::cgroup::processes(group.as_fd()));
+    processes.unwrap_or_default().into_iter().take(LOOKED_AT_MAX).any(|process| {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status"));
+        status.ok().and_then(|status| second_number(&status)) == Some(pid)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_number_is_the_sessions() {
+        assert_eq!(second_number("Name:\tsh\nNSpid:\t812\t7\t1\n"), Some(7));
+        assert_eq!(second_number("Pid:\t812\nNSpid:\t812\n"), None);
+        assert_eq!(second_number(""), None);
+    }
+}

@@ -1,0 +1,163 @@
+//! Taking datagrams off the socket and finding out whose they are.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use session0_model::id::ServiceName;
+use session0_model::limit;
+use session0_model::service::notify::{Notification, Sender};
+use session0_model::system::Input;
+use session0_sys::datagram::{self, Whole};
+use tokio::io::unix::AsyncFd;
+
+use super::{Said, parse};
+use crate::builtin::LOGGER;
+use crate::core::{Core, State};
+use crate::identity;
+use crate::message;
+use crate::session::Member;
+
+/// Messages that wait for the report that their program was started; further ones are dropped.
+const DEFERRED_MAX: usize = 256;
+
+/// A message of a program whose start init has not yet reported: whether it comes from the main process is not known
+/// before that.
+pub struct Deferred {
+    service: ServiceName,
+    pid: Option<i32>,
+    said: Said,
+    /// Closed when the message is done: what BARRIER waits for.
+    _descriptors: Vec<OwnedFd>,
+}
+
+/// Serves the notify socket of Session 0 until the task is ended.
+pub async fn listen(core: Core, socket: OwnedFd) {
+    let socket = match crate::readiness::reading(socket) {
+        Ok(socket) => socket,
+        Err(error) => return message::error("cannot listen for notifications", &[("reason", &error)]),
+    };
+    let mut buffer = vec![0; limit::NOTIFY_MAX];
+    loop {
+        let mut readable = match socket.readable().await {
+            Ok(readable) => readable,
+            Err(error) => return message::error("cannot listen for notifications", &[("reason", &error)]),
+        };
+        match batch(&core, &socket, &mut buffer) {
+            Batch::Full => drop(readable),
+            Batch::Empty => readable.clear_ready(),
+        }
+        // Whatever else is due has its turn before the next batch of a flood.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Whether more may be there.
+enum Batch {
+    Full,
+    Empty,
+}
+
+fn batch(core: &Core, socket: &AsyncFd<OwnedFd>, buffer: &mut [u8]) -> Batch {
+    for _ in 0..limit::NOTIFY_BATCH_MAX {
+        let datagram = match datagram::receive(socket.get_ref().as_fd(), buffer) {
+            Ok(Some(datagram)) => datagram,
+            Ok(None) => return Batch::Empty,
+            Err(error) => {
+                message::warn("cannot read a notification", &[("reason", &error)]);
+                return Batch::Empty;
+            }
+        };
+        // One by one: a MAINPID decides who the next one's sender is.
+        match core.with(|state| look(state, &buffer[..datagram.length], &datagram)) {
+            Looked::Said(inputs) => core.take(inputs),
+            Looked::Early { service, pid, said } => {
+                let deferred = Deferred { service, pid, said, _descriptors: datagram.descriptors };
+                core.with(|state| defer(state, deferred));
+            }
+            Looked::Dropped(why) => core.with(|state| state.dropped.count(why)),
+        }
+        // The datagram's descriptors are closed here, after it was handled: that is what BARRIER waits for.
+    }
+    Batch::Full
+}
+
+/// What a datagram is.
+enum Looked {
+    /// Something for the model.
+    Said(Vec<Input>),
+    /// Its program's start is not yet reported.
+    Early { service: ServiceName, pid: Option<i32>, said: Said },
+    /// Nothing.
+    Dropped(&'static str),
+}
+
+fn look(state: &mut State, bytes: &[u8], datagram: &datagram::Datagram) -> Looked {
+    if datagram.whole == Whole::Cut {
+        return Looked::Dropped("too long");
+    }
+    let Some(said) = parse(bytes) else { return Looked::Dropped("not sd_notify") };
+    let Some(pidfd) = &datagram.pidfd else { return Looked::Dropped("its sender has ended") };
+    let group = session0_sys::pidfd::group_id(pidfd.as_fd(), state.place.base.mounts());
+    let launching = state.launching();
+    let member = match (group, &mut state.session) {
+        (Ok(group), Some(session)) => session.member(group, launching).unwrap_or(None),
+        _ => None,
+    };
+    let Some(Member::Unit(unit)) = member else { return Looked::Dropped("its sender is of no service") };
+    let Ok(service) = ServiceName::new(&unit) else { return Looked::Dropped("its sender is of no service") };
+    let pid = identity::session_pid(pidfd.as_fd());
+    match state.system.launch_of(&service) {
+        Some((_, None)) => Looked::Early { service, pid, said },
+        Some((_, main @ Some(_))) if main == pid => Looked::Said(inputs(state, service, Sender::Main, said)),
+        Some(_) | None => Looked::Said(inputs(state, service, Sender::Member, said)),
+    }
+}
+
+fn defer(state: &mut State, deferred: Deferred) {
+    if state.deferred.len() < DEFERRED_MAX {
+        state.deferred.push(deferred);
+    } else {
+        state.dropped.count("too many before their program's start was reported");
+    }
+}
+
+/// The messages that waited for this service's start, now that its main process is known or there is none.
+pub fn started(state: &mut State, service: &ServiceName, main: Option<i32>) -> Vec<Input> {
+    if state.deferred.is_empty() {
+        return Vec::new();
+    }
+    let (due, rest) =
+        std::mem::take(&mut state.deferred).into_iter().partition(|one| one.service == *service);
+    state.deferred = rest;
+    let due: Vec<Deferred> = due;
+    due.into_iter()
+        .flat_map(|one| {
+            let sender = if main.is_some() && main == one.pid { Sender::Main } else { Sender::Member };
+            inputs(state, one.service, sender, one.said)
+        })
+        .collect()
+}
+
+fn inputs(state: &mut State, service: ServiceName, sender: Sender, mut said: Said) -> Vec<Input> {
+    said.notifications.retain(|notification| match notification {
+        Notification::MainProcess(pid) => {
+            let unit = service.as_str().to_ascii_lowercase();
+            let groups = state.session.as_ref().map(|session| &session.groups);
+            let there = groups.is_some_and(|groups| identity::in_group(groups, &unit, *pid));
+            if !there {
+                state.dropped.count("MAINPID is not a process of the service");
+            }
+            there
+        }
+        _ => true,
+    });
+    let mut inputs = Vec::with_capacity(1);
+    if service.as_str() == LOGGER {
+        inputs.extend(said.lost.into_iter().map(|(service, lost)| Input::OutputLost { service, lost }));
+    } else if !said.lost.is_empty() {
+        state.dropped.count("losses told by somebody who is not the logger");
+    }
+    if !said.notifications.is_empty() {
+        inputs.push(Input::Notified { service, sender, notifications: said.notifications });
+    }
+    inputs
+}

@@ -1,0 +1,155 @@
+//! Making a session: groups, device policy, init, its insides. All or nothing.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use session0_model::id::SessionId;
+use session0_model::launch::session_plan::{Facilities, SessionPlan};
+use session0_model::launch::wire::{FromInit, ToInit};
+use session0_sys::cgroup::{SessionGroups, SessionLimits};
+use session0_sys::device_policy::{self, OwnTerminal};
+use session0_sys::fault::{Context as _, Fault};
+use session0_sys::{packet, process, spawn};
+
+use super::{ANSWER_WAIT, END_WAIT, Joined, Place, Session, clear};
+use crate::config::Settings;
+use crate::link::{self, Incoming, Link, Replay};
+
+/// Connections that wait for init: the daemon's one, and one more of a daemon that comes after it.
+const BACKLOG: i32 = 4;
+
+/// Ends and removes what is left of a session whose init is dead, or was never finished.
+pub async fn leftovers(place: &Place, session: SessionId) -> Result<(), Fault> {
+    if let Some(groups) = SessionGroups::attach(&place.base, session)? {
+        clear(&place.base, groups).await?;
+    }
+    super::reap_all();
+    match std::fs::remove_file(place.socket(session)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).context("remove", place.socket(session).display())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes a session. On failure nothing of it is left, and the text says why.
+pub async fn create(
+    place: &Place,
+    session: SessionId,
+    settings: &Settings,
+    plan: SessionPlan,
+) -> Result<Joined, String> {
+    leftovers(place, session).await.map_err(|fault| fault.to_string())?;
+    let made = start(place, session, settings).map_err(|fault| fault.to_string());
+    let made = match made {
+        Ok((groups, pidfd, link, incoming)) => {
+            let prepared = tokio::time::timeout(ANSWER_WAIT, prepare(&link, incoming, plan)).await;
+            match prepared.unwrap_or_else(|_| Err("its init does not answer".to_owned())) {
+                Ok((replay, incoming)) => Session::new(groups, pidfd, link, replay)
+                    .map(|session| Joined { session, incoming })
+                    .map_err(|error| error.to_string()),
+                Err(why) => {
+                    drop(groups);
+                    Err(finish(pidfd, why).await)
+                }
+            }
+        }
+        Err(why) => Err(why),
+    };
+    if made.is_err()
+        && let Err(fault) = leftovers(place, session).await
+    {
+        crate::message::warn("something of a session is left", &[("session", &session), ("reason", &fault)]);
+    }
+    made
+}
+
+fn start(
+    place: &Place,
+    session: SessionId,
+    settings: &Settings,
+) -> Result<(SessionGroups, OwnedFd, Link, Incoming), Fault> {
+    let limits = usable_limits(place.facilities, settings);
+    let groups = SessionGroups::create(&place.base, session, &limits)?;
+    if place.facilities.contains(Facilities::DEVICE_POLICY) {
+        device_policy::attach(groups.top(), OwnTerminal::Denied)
+            .context("put the device policy on session", session)?;
+    }
+    let socket = place.socket(session);
+    let listener = packet::listen(&socket, 0o600, BACKLOG).context("listen at", socket.display())?;
+    let child = start_init(place, session, &listener, &groups)?;
+    let (link, incoming) = Link::connect(&socket).context("connect to", socket.display())?;
+    Ok((groups, child.pidfd, link, incoming))
+}
+
+/// Init and everything it starts get the limit of open files the daemon was started with, not the one it raised for
+/// itself.
+fn start_init(
+    place: &Place,
+    session: SessionId,
+    listener: &OwnedFd,
+    groups: &SessionGroups,
+) -> Result<spawn::Child, Fault> {
+    let raised = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let usual = rustix::process::Rlimit {
+        current: Some(1024).min(raised.maximum.or(Some(1024))),
+        maximum: raised.maximum,
+    };
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, usual);
+    let messages = io::stderr();
+    let child = spawn::session_init(place.init.as_fd(), session, listener.as_fd(), groups, messages.as_fd());
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, raised);
+    child
+}
+
+/// Limits whose controller is missing were accepted to be missing.
+fn usable_limits(facilities: Facilities, settings: &Settings) -> SessionLimits {
+    let limits = settings.session_limits;
+    SessionLimits {
+        memory: limits.memory.filter(|_| facilities.contains(Facilities::LIMIT_MEMORY)),
+        tasks: limits.tasks.filter(|_| facilities.contains(Facilities::LIMIT_TASKS)),
+        cpu_percent: limits.cpu_percent.filter(|_| facilities.contains(Facilities::LIMIT_CPU)),
+    }
+}
+
+/// Agrees on a version, has the insides made, and takes what init keeps for us.
+async fn prepare(
+    link: &Link,
+    mut incoming: Incoming,
+    plan: SessionPlan,
+) -> Result<(Replay, Incoming), String> {
+    let text = |error: io::Error| format!("its init cannot be spoken to: {error}");
+    let mut replay = link::hello(link, &mut incoming).await.map_err(text)?;
+    link.say(&ToInit::Prepare(plan));
+    link.flush().map_err(text)?;
+    loop {
+        match incoming.next().await.map_err(text)? {
+            Some((FromInit::Kept { key }, Some(descriptor))) => {
+                replay.kept.insert(key, descriptor);
+            }
+            Some((FromInit::Prepared, _)) => return Ok((replay, incoming)),
+            Some((FromInit::PrepareFailed { phase, errno, subject }, _)) => {
+                let why = io::Error::from_raw_os_error(errno);
+                return Err(format!("{} failed on {subject}: {why}", format!("{phase:?}").to_lowercase()));
+            }
+            Some(_) => return Err("its init said something in the wrong place".to_owned()),
+            None => return Err("its init ended".to_owned()),
+        }
+    }
+}
+
+/// Ends an init that failed, and adds how it ended if it ended by itself.
+async fn finish(pidfd: OwnedFd, why: String) -> String {
+    let by_itself = session0_sys::pidfd::ended(pidfd.as_fd()).unwrap_or(false);
+    let _ = session0_sys::pidfd::send_signal(pidfd.as_fd(), 9);
+    let exit = session0_sys::pidfd::info(pidfd.as_fd()).ok().and_then(|info| info.exit);
+    let deadline = process::now() + END_WAIT;
+    while !session0_sys::pidfd::ended(pidfd.as_fd()).unwrap_or(true) && process::now() < deadline {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    super::reap(pidfd.as_fd());
+    match exit.filter(|_| by_itself) {
+        Some(status) => format!("{why} (wait status {status:#x})"),
+        None => why,
+    }
+}

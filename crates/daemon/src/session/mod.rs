@@ -1,0 +1,161 @@
+//! A live session as the daemon holds it: its groups, its init, what init keeps.
+
+mod create;
+mod find;
+mod units;
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use session0_model::id::{SESSION_ZERO, SessionId};
+use session0_model::launch::session_plan::Facilities;
+use session0_sys::cgroup::{Base, SessionGroups};
+use session0_sys::fault::Fault;
+use tokio::io::unix::AsyncFd;
+
+use crate::link::{Incoming, Link, Replay};
+use crate::paths::Paths;
+
+pub use create::{create, leftovers};
+pub use find::find;
+pub use units::{Member, Units};
+
+/// Init answers within this, or it is broken. Generous: a machine that swaps is slow, not broken.
+const ANSWER_WAIT: Duration = Duration::from_secs(30);
+/// Everything of a killed session has ended within this.
+const END_WAIT: Duration = Duration::from_secs(10);
+
+/// Where sessions are made.
+pub struct Place {
+    /// Our files.
+    pub paths: Paths,
+    /// Our control groups.
+    pub base: Base,
+    /// session0-init, opened when we started: what is installed meanwhile is the next daemon's.
+    pub init: OwnedFd,
+    /// What sessions are made of.
+    pub facilities: Facilities,
+}
+
+impl Place {
+    /// The control socket of a session's init.
+    pub fn socket(&self, session: SessionId) -> PathBuf {
+        self.paths.inits().join(format!("{session}.sock"))
+    }
+}
+
+/// A live session.
+pub struct Session {
+    /// Its control groups.
+    pub groups: SessionGroups,
+    /// Its init.
+    pub init: Rc<AsyncFd<OwnedFd>>,
+    /// The connection to it.
+    pub link: Link,
+    /// Which group is whose.
+    pub units: Units,
+    /// Descriptors it keeps, by key: our duplicates.
+    pub kept: HashMap<String, OwnedFd>,
+    /// The number of the last exit heard of.
+    pub exit: u64,
+    /// Its init's version.
+    pub protocol: u16,
+}
+
+/// A session just made or found, with the receiving side of its link.
+pub struct Joined {
+    /// It.
+    pub session: Session,
+    /// What its init says.
+    pub incoming: Incoming,
+}
+
+impl Session {
+    fn new(groups: SessionGroups, pidfd: OwnedFd, link: Link, replay: Replay) -> io::Result<Session> {
+        let mut units = Units::new(groups.init_id()?);
+        replay.groups.into_iter().for_each(|(group, unit)| units.insert(group, &unit));
+        Ok(Session {
+            groups,
+            init: Rc::new(crate::readiness::reading(pidfd)?),
+            link,
+            units,
+            kept: replay.kept,
+            exit: replay.exit,
+            protocol: replay.recovered.protocol,
+        })
+    }
+
+    /// A duplicate of a kept descriptor.
+    pub fn kept(&self, key: &str) -> Option<OwnedFd> {
+        self.kept.get(key)?.try_clone().ok()
+    }
+
+    /// Who is in the group with this id.
+    pub fn member(&mut self, group: u64, launching: Launching) -> io::Result<Option<Member>> {
+        if let Some(member) = self.units.member(group) {
+            return Ok(Some(member));
+        }
+        match launching {
+            Launching::Nothing => Ok(None),
+            // A program may speak before init has told us that it was started.
+            Launching::Something => {
+                let unit = self.groups.unit_of(group)?;
+                Ok(unit.map(|unit| {
+                    self.units.insert(unit.id, &unit.name);
+                    Member::Unit(unit.name.into())
+                }))
+            }
+        }
+    }
+}
+
+/// Whether a launch is under way that init has not yet reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Launching {
+    /// None.
+    Nothing,
+    /// At least one.
+    Something,
+}
+
+/// Waits for an init's end, and reaps it if it was our child.
+pub async fn ended(init: &AsyncFd<OwnedFd>) {
+    // An error means that it cannot be watched: look again now and then instead.
+    while !matches!(session0_sys::pidfd::ended(init.get_ref().as_fd()), Ok(true)) {
+        match init.readable().await {
+            Ok(mut readable) => readable.clear_ready(),
+            Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+        }
+    }
+    reap(init.get_ref().as_fd());
+}
+
+fn reap(pidfd: BorrowedFd<'_>) {
+    let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOHANG;
+    // ECHILD: it was the child of a daemon before us, and the keeper reaps it.
+    let _ = rustix::process::waitid(rustix::process::WaitId::PidFd(pidfd), options);
+}
+
+/// Reaps every child of ours that has ended: they are inits whose making was given up.
+fn reap_all() {
+    let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOHANG;
+    while let Ok(Some(_)) = rustix::process::waitid(rustix::process::WaitId::All, options) {}
+}
+
+/// Kills what is in a session's groups and removes them.
+pub async fn clear(base: &Base, groups: SessionGroups) -> Result<(), Fault> {
+    if groups.populated().unwrap_or(true) {
+        // It may have been frozen when its init died; an empty frozen group would stay frozen.
+        let _ = groups.freeze(session0_sys::cgroup::Freezer::Thawed);
+        groups.kill().map_err(|error| Fault::new("kill what is left of session", SESSION_ZERO, error))?;
+        let deadline = tokio::time::Instant::now() + END_WAIT;
+        while groups.populated().unwrap_or(false) && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    groups.remove(base)
+}
