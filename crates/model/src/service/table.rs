@@ -25,7 +25,7 @@ use crate::time::Time;
 pub(crate) struct Slot(pub u32);
 
 /// One service: its definition, its life, and what is remembered of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Service {
     /// In use: what its process was launched by, or will be.
     pub definition: Box<Definition>,
@@ -133,7 +133,7 @@ impl Gate {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Services {
     /// The services.
     pub slots: Vec<Option<Service>>,

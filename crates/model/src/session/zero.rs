@@ -26,14 +26,14 @@ use crate::time::Time;
 const NAME: &str = "Services";
 
 /// Session 0.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct SessionZero {
     state: State,
     /// Times in a row it could not be made or did not last.
     failures: u32,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 enum State {
     /// It is not there, and nobody makes it.
     #[default]

@@ -60,6 +60,9 @@ impl System {
         configuration: Configuration,
         recovered: Option<Recovered>,
     ) {
+        if !self.zero.absent() || !matches!(self.phase, Phase::Up) {
+            return; // It started already.
+        }
         self.take_settings(&configuration);
         let report = self.services.configure(turn, configuration.services, &[]);
         self.errors = self.errors.saturating_add(u32::try_from(report.kept.len()).unwrap_or(u32::MAX));
@@ -153,8 +156,8 @@ impl System {
 
     fn stop_all(&mut self, turn: &mut Turn, owner: Owner) {
         for slot in self.services.all() {
-            let stopped = self.services.machine(slot).is_none_or(|machine| machine.stopped());
-            if self.services.get(slot).is_some_and(|s| s.definition.owner == owner) || stopped {
+            let idle = self.services.machine(slot).is_none_or(|machine| !machine.engaged());
+            if self.services.get(slot).is_some_and(|s| s.definition.owner == owner) || idle {
                 self.services.stop(turn, slot, After::Stay);
                 self.services.touch(slot);
             }

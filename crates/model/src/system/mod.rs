@@ -32,7 +32,7 @@ pub use request::{
 use turn::Turn;
 
 /// Everything the daemon knows, and every rule.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct System {
     services: Services,
     zero: SessionZero,
@@ -72,7 +72,7 @@ enum Shutdown {
 }
 
 /// Whether the configuration is being read.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 enum Reload {
     /// It is not.
     #[default]
