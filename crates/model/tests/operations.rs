@@ -114,12 +114,32 @@ fn act(world: &mut World, op: Op) -> bool {
     if world.exited {
         return false;
     }
-    let there = |unit: usize, world: &World| world.system.service(&name(UNITS[unit])).is_some();
     match op {
         Op::Start(unit) => drop(world.start(UNITS[unit])),
         Op::Stop(unit) => drop(world.stop(UNITS[unit])),
         Op::StopAll(unit) => drop(world.stop_all(UNITS[unit])),
         Op::Restart(unit) => drop(world.restart(UNITS[unit])),
+        Op::Reload => drop(world.host(HostRequest::Reload)),
+        Op::Shutdown => drop(world.step(Input::Shutdown)),
+        Op::Wait => return world.wait(),
+        Op::Abandon => return world.abandon(),
+        Op::SessionMade
+        | Op::SessionFailed
+        | Op::InitDies
+        | Op::DaemonDies
+        | Op::DaemonDiesWith(_)
+        | Op::Load(_) => {
+            return act_on_host(world, op);
+        }
+        _ => return act_on_process(world, op),
+    }
+    true
+}
+
+/// What processes do.
+fn act_on_process(world: &mut World, op: Op) -> bool {
+    let there = |unit: usize, world: &World| world.system.service(&name(UNITS[unit])).is_some();
+    match op {
         Op::Launched(unit) => return world.try_launched(UNITS[unit]),
         Op::LaunchFailed(unit) => return world.try_launch_failed(UNITS[unit]),
         Op::Exit(unit, status) => {
@@ -150,8 +170,14 @@ fn act(world: &mut World, op: Op) -> bool {
             let call = String::from("connect /tmp/.X11-unix/X0");
             world.step(Input::Tripwire { service: name(UNITS[unit]), call, outcome: TripwireOutcome::Held });
         }
-        Op::Wait => return world.wait(),
-        Op::Reload => drop(world.host(HostRequest::Reload)),
+        _ => return false,
+    }
+    true
+}
+
+/// What becomes of the host's own processes.
+fn act_on_host(world: &mut World, op: Op) -> bool {
+    match op {
         Op::Load(version) => {
             if !world.loading {
                 return false;
@@ -161,7 +187,6 @@ fn act(world: &mut World, op: Op) -> bool {
                 Version::Changed => services_changed(),
             });
         }
-        Op::Shutdown => drop(world.step(Input::Shutdown)),
         Op::SessionMade => {
             if !world.creating || world.ending {
                 return false;
@@ -193,7 +218,7 @@ fn act(world: &mut World, op: Op) -> bool {
             }
             world.kill_daemon();
         }
-        Op::Abandon => return world.abandon(),
+        _ => return false,
     }
     true
 }

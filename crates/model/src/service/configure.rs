@@ -38,11 +38,8 @@ impl Services {
                 report.kept.push((name.clone(), reason.clone()));
             }
         }
-        let before: BTreeMap<Slot, Option<Trouble>> = self
-            .names
-            .values()
-            .map(|slot| (*slot, self.get(*slot).and_then(|s| s.trouble.clone())))
-            .collect();
+        let before: BTreeMap<ServiceName, Option<Trouble>> =
+            self.iter().map(|service| (service.name().clone(), service.trouble.clone())).collect();
         self.remove(turn, &wanted, &mut report);
         let changed = self.change(turn, wanted, &mut report);
         self.keep_usable(changed, &mut report);
@@ -153,17 +150,18 @@ impl Services {
     }
 
     /// Draws the connections, starts what is new and automatic or can start now, looks at everybody once.
-    fn put_in_force(&mut self, turn: &mut Turn, before: &BTreeMap<Slot, Option<Trouble>>) {
+    fn put_in_force(&mut self, turn: &mut Turn, before: &BTreeMap<ServiceName, Option<Trouble>>) {
         self.relink();
         for slot in self.all() {
             let Some(service) = self.get_mut(slot) else { continue };
-            let new = match before.get(&slot) {
+            let new = match before.get(service.name()) {
                 None => true,
-                Some(trouble) => trouble.is_some() && service.trouble.is_none(),
+                Some(Some(_)) if service.trouble.is_none() => {
+                    service.failure = None;
+                    true
+                }
+                Some(_) => false,
             };
-            if new && service.trouble.is_none() && before.contains_key(&slot) {
-                service.failure = None;
-            }
             self.touch(slot);
             self.enqueue(slot);
             if new && self.gate == Gate::Open {
@@ -173,11 +171,15 @@ impl Services {
         // Those that wait for their dependencies may have got other ones.
         for slot in self.all() {
             if self.machine(slot) == Some(Machine::StartPending(Starting::Waiting)) {
-                let depends = self.get(slot).map(|service| service.depends.clone()).unwrap_or_default();
-                for other in depends {
-                    self.begin(turn, other);
-                }
+                self.begin_depends(turn, slot);
             }
+        }
+    }
+
+    /// Starts what it needs.
+    pub(super) fn begin_depends(&mut self, turn: &mut Turn, slot: Slot) {
+        for other in self.get(slot).map(|service| service.depends.clone()).unwrap_or_default() {
+            self.begin(turn, other);
         }
     }
 

@@ -4,7 +4,8 @@ use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::table::{File, Service, Services, Slot, Trouble};
+use super::machine::{Machine, Stopped};
+use super::table::{File, Gate, Service, Services, Slot, Trouble};
 use crate::id::ServiceName;
 use crate::system::Effect;
 use crate::system::turn::Turn;
@@ -82,15 +83,20 @@ impl Services {
         remains
     }
 
-    /// A stopped service takes its newer definition.
-    pub(super) fn adopt(&mut self, slot: Slot) {
+    /// A stopped service takes its newer definition. If it is to start again, what it newly needs starts too.
+    pub(super) fn adopt(&mut self, turn: &mut Turn, slot: Slot) {
         let Some(service) = self.get_mut(slot) else { return };
         let Some(next) = service.next.take() else { return };
         let connections = service.definition.depends != next.depends;
         service.definition = next;
+        let wanted = service.machine != Machine::Stopped(Stopped::Down);
         if connections {
             self.relink();
+            if wanted && self.gate == Gate::Open {
+                self.begin_depends(turn, slot);
+            }
         }
+        self.touch(slot);
         self.enqueue(slot);
     }
 

@@ -35,7 +35,7 @@ impl Services {
             if self.get(slot).is_some_and(|service| service.file == super::table::File::Gone) {
                 self.forget(turn, slot);
             } else {
-                self.adopt(slot);
+                self.adopt(turn, slot);
             }
         }
     }

@@ -133,7 +133,7 @@ impl Services {
         if gone {
             self.forget(turn, slot);
         } else {
-            self.adopt(slot);
+            self.adopt(turn, slot);
         }
     }
 }

@@ -267,10 +267,14 @@ impl World {
                 init.records.insert(key.clone(), bytes.clone());
             }
             Effect::Unstore(key) => {
-                self.init.as_mut().map(|init| init.records.remove(key));
+                if let Some(init) = &mut self.init {
+                    init.records.remove(key);
+                }
             }
             Effect::AcknowledgeExits => {
-                self.init.as_mut().map(|init| init.exits.clear());
+                if let Some(init) = &mut self.init {
+                    init.exits.clear();
+                }
             }
             Effect::Reply { id, result } => {
                 assert!(self.waiting.remove(id), "{id:?} is answered without being asked");
