@@ -135,9 +135,13 @@ impl Services {
                 if let Machine::Running(Running { watchdog: Some(watchdog), .. }) = &mut machine {
                     watchdog.deadline = turn.now + watchdog.interval;
                 }
-                match known {
-                    Known::Alive(pid) => machine.set_pid(pid),
-                    Known::Exited | Known::Nothing => {}
+                match (known, machine.launch(), machine.pid()) {
+                    (Known::Alive(pid), Some(launch), Some(said)) if said > 0 && said != pid => {
+                        // It named another main process, and init may not have been told.
+                        turn.push(Effect::SetMain { launch, pid: said });
+                    }
+                    (Known::Alive(pid), _, _) => machine.set_pid(pid),
+                    (Known::Exited | Known::Nothing, _, _) => {}
                 }
                 self.place(slot, machine);
                 if matches!(known, Known::Nothing) {

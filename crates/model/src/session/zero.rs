@@ -62,7 +62,15 @@ impl SessionZero {
 
     /// It is made. Says whether that was waited for.
     pub fn created(&mut self, turn: &mut Turn, protocol: u16) -> bool {
-        let State::Making { since } = self.state else { return false };
+        let since = match self.state {
+            State::Making { since } => since,
+            State::Ending { .. } => {
+                // The word that it is not wanted any more crossed this one.
+                turn.push(Effect::EndSession(SESSION_ZERO));
+                return false;
+            }
+            State::Absent | State::Up { .. } | State::Failed { .. } => return false,
+        };
         self.state = State::Up { created: since, protocol };
         turn.emit(Event::SessionCreated(SESSION_ZERO));
         true

@@ -391,7 +391,7 @@ impl System {
         let Ok(bytes) = postcard::to_extend(&record, alloc::vec![service::record::VERSION]) else { return };
         if self.host_stored.as_deref() != Some(&bytes) {
             self.host_stored = Some(bytes.clone().into_boxed_slice());
-            turn.store(KEY.to_string(), bytes);
+            turn.store_host(KEY.to_string(), bytes);
         }
     }
 

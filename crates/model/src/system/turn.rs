@@ -19,6 +19,7 @@ pub(crate) struct Turn {
     pub now: Time,
     /// Whether exits were taken note of.
     pub acknowledge: Acknowledge,
+    host: Option<Effect>,
     stores: Vec<Effect>,
     effects: Vec<Effect>,
     replies: Vec<Effect>,
@@ -40,6 +41,7 @@ impl Turn {
         Turn {
             now,
             acknowledge: Acknowledge::No,
+            host: None,
             stores: Vec::new(),
             effects: Vec::new(),
             replies: Vec::new(),
@@ -62,6 +64,11 @@ impl Turn {
         self.stores.push(Effect::Store { key, bytes });
     }
 
+    /// The host's record: before all others, because what they say may depend on it (a shutdown, reserved numbers).
+    pub fn store_host(&mut self, key: String, bytes: Vec<u8>) {
+        self.host = Some(Effect::Store { key, bytes });
+    }
+
     /// An answer.
     pub fn reply(&mut self, id: RequestId, result: Result<Reply, Refusal>) {
         self.replies.push(Effect::Reply { id, result });
@@ -74,7 +81,7 @@ impl Turn {
 
     /// All of it, in order.
     pub fn into_effects(self) -> Vec<Effect> {
-        let mut all = self.stores;
+        let mut all: Vec<Effect> = self.host.into_iter().chain(self.stores).collect();
         all.extend(self.effects);
         all.extend(self.replies);
         if self.acknowledge == Acknowledge::Yes {

@@ -239,7 +239,7 @@ impl World {
                 self.creating = true;
             }
             Effect::EndSession(SESSION_ZERO) => {
-                assert!(self.creating || self.init.is_some());
+                assert!(self.creating || self.init.is_some() || self.ending);
                 self.ending = true;
             }
             Effect::CreateSession(_) | Effect::EndSession(_) => panic!("there is no such session"),
