@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
+use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::backoff::Backoff;
@@ -255,7 +255,7 @@ async fn sleep_until(deadline: Option<Instant>) {
 /// Takes the status of every child that ended, ours and adopted ones; gives back the watched one's.
 fn reap(watched: Option<Pid>) -> Option<WaitStatus> {
     let mut found = None;
-    while let Ok(Some((pid, status))) = waitpid(None, WaitOptions::NOHANG) {
+    while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
         if Some(pid) == watched {
             found = Some(status);
         }
