@@ -1,0 +1,40 @@
+//! The host.
+
+use session0_api::host::{HostPhase, HostStatus, Kept, ReloadReport, ServiceCounts};
+use session0_model::id::ServiceName;
+use session0_model::system;
+
+use super::{service, session};
+use crate::api::host::Host;
+
+/// The host as it is.
+pub fn status<H: Host>(host: &H, status: &system::HostStatus) -> HostStatus {
+    let [stopped, start_pending, stop_pending, running] = status.counts;
+    HostStatus {
+        phase: match status.phase {
+            system::HostPhase::Starting => HostPhase::Starting,
+            system::HostPhase::Up => HostPhase::Up,
+            system::HostPhase::ShuttingDown => HostPhase::ShuttingDown,
+        },
+        started_ms: host.wall_ms(status.started),
+        sessions: session::all(host, &status.sessions),
+        counts: ServiceCounts { stopped, start_pending, stop_pending, running },
+        attention: service::all(host, &status.attention),
+        configuration_errors: status.configuration_errors,
+    }
+}
+
+/// What a reload did.
+pub fn reload_report(report: &system::ReloadReport) -> ReloadReport {
+    let names = |names: &[ServiceName]| names.iter().map(ToString::to_string).collect();
+    let kept =
+        |(name, reason): &(ServiceName, String)| Kept { name: name.to_string(), reason: reason.clone() };
+    ReloadReport {
+        added: names(&report.added),
+        removed: names(&report.removed),
+        changed: names(&report.changed),
+        need_restart: names(&report.need_restart),
+        kept: report.kept.iter().map(kept).collect(),
+        errors: report.errors,
+    }
+}

@@ -1,0 +1,164 @@
+//! Refusals, with what was tried, why not, and what helps.
+
+use session0_api::error::{DependencyRefused, DependentsRefused, Refused, StartRefused};
+use session0_api::{host, service, session};
+use session0_model::id::{BadName, ServiceName};
+use session0_model::service::refusal::Refusal as ServiceRefusal;
+use session0_model::system::Refusal;
+
+use super::failure;
+use crate::api::dispatch::Tried;
+use crate::api::fault;
+
+const ADMINISTRATORS: &str =
+    "only administrators may: root outside, LocalSystem, and who is named in host.toml";
+const LATER: &str = "Session 0 is being made; `s0 status` says when it is there";
+const DOWN: &str = "the host goes down; start it again with `s0 up`";
+
+fn refused(code: u32, message: String, hint: impl Into<String>) -> Refused {
+    Refused { code, message, hint: Some(hint.into()) }
+}
+
+fn access_denied(tried: &str) -> Refused {
+    refused(5, format!("this account may not {tried}"), ADMINISTRATORS)
+}
+
+fn not_ready(tried: &str) -> Refused {
+    refused(21, format!("could not {tried}: Session 0 is not there yet"), LATER)
+}
+
+fn shutdown_in_progress(tried: &str) -> Refused {
+    refused(1115, format!("could not {tried}: the host is shutting down"), DOWN)
+}
+
+/// Of `io.session0.Host`.
+pub fn host(tried: &str, refusal: Refusal) -> host::Error {
+    use host::Error;
+    match refusal {
+        Refusal::AccessDenied | Refusal::Service(ServiceRefusal::AccessDenied) => {
+            Error::AccessDenied(access_denied(tried))
+        }
+        Refusal::NotReady => Error::NotReady(not_ready(tried)),
+        Refusal::ShutdownInProgress | Refusal::Service(ServiceRefusal::ShutdownInProgress) => {
+            Error::ShutdownInProgress(shutdown_in_progress(tried))
+        }
+        Refusal::Service(other) => Error::InternalError(misplaced(tried, &other)),
+    }
+}
+
+/// Of `io.session0.Session`.
+pub fn session(tried: &str, refusal: Refusal) -> session::Error {
+    use session::Error;
+    match refusal {
+        Refusal::AccessDenied | Refusal::Service(ServiceRefusal::AccessDenied) => {
+            Error::AccessDenied(access_denied(tried))
+        }
+        Refusal::NotReady => Error::NotReady(not_ready(tried)),
+        Refusal::ShutdownInProgress | Refusal::Service(ServiceRefusal::ShutdownInProgress) => {
+            Error::ShutdownInProgress(shutdown_in_progress(tried))
+        }
+        Refusal::Service(other) => Error::InternalError(misplaced(tried, &other)),
+    }
+}
+
+/// A refusal about a service where none was named: a bug of ours.
+fn misplaced(tried: &str, refusal: &ServiceRefusal) -> session0_api::error::Fault {
+    fault::report(tried, &format!("the model refused with code {}", refusal.code()))
+}
+
+/// Of `io.session0.Service`.
+pub fn service(tried: &Tried<'_>, refusal: Refusal) -> service::Error {
+    use service::Error;
+    let words = format!("{} {}", tried.verb, tried.name);
+    match refusal {
+        Refusal::Service(refusal) => about_service(tried, &words, refusal),
+        Refusal::AccessDenied => Error::AccessDenied(access_denied(&words)),
+        Refusal::NotReady => Error::NotReady(not_ready(&words)),
+        Refusal::ShutdownInProgress => Error::ShutdownInProgress(shutdown_in_progress(&words)),
+    }
+}
+
+/// This cannot be a service's name.
+pub fn bad_name(tried: &Tried<'_>, bad: BadName) -> service::Error {
+    let message = format!("could not {} {:?}: {bad}", tried.verb, tried.name);
+    service::Error::InvalidName(refused(123, message, "`s0 service list` names all services"))
+}
+
+fn about_service(tried: &Tried<'_>, words: &str, refusal: ServiceRefusal) -> service::Error {
+    use service::Error;
+    let name = tried.name;
+    let code = refusal.code();
+    let because = |why: &str| format!("could not {words}: {why}");
+    match refusal {
+        ServiceRefusal::AccessDenied => Error::AccessDenied(access_denied(words)),
+        ServiceRefusal::DependentServicesRunning(names) => {
+            Error::DependentServicesRunning(dependents(code, name, words, &names))
+        }
+        ServiceRefusal::InvalidServiceControl => Error::InvalidServiceControl(refused(
+            code,
+            because("it does not take this control"),
+            "services of session0 itself are stopped by `s0 down` only",
+        )),
+        ServiceRefusal::AlreadyRunning => Error::AlreadyRunning(refused(
+            code,
+            because("it runs already"),
+            format!("`s0 service restart {name}` starts it anew"),
+        )),
+        ServiceRefusal::CircularDependency => Error::CircularDependency(refused(
+            code,
+            because("it depends on itself by way of others"),
+            format!("look at `depends` in its file; `s0 service check {name}` shows the circle"),
+        )),
+        ServiceRefusal::DoesNotExist => Error::NoSuchService(refused(
+            code,
+            because("there is no such service"),
+            "`s0 service list` names all; a new file is read by `s0 reload`",
+        )),
+        ServiceRefusal::CannotAcceptControl => Error::CannotAcceptControl(refused(
+            code,
+            because("it is between two states"),
+            format!("wait until it has settled: `s0 service status {name}`"),
+        )),
+        ServiceRefusal::NotActive => Error::NotActive(refused(
+            code,
+            because("it does not run"),
+            format!("`s0 service start {name}` starts it"),
+        )),
+        ServiceRefusal::StartFailed(failure) => Error::StartFailed(StartRefused {
+            code,
+            message: because(&failure::text(&failure)),
+            hint: Some(format!("`s0 service status {name}` shows its last lines of output")),
+            failure: failure::failure(&failure),
+        }),
+        ServiceRefusal::DependencyFailed(dependency) => Error::DependencyFailed(DependencyRefused {
+            code,
+            message: because(&format!("{dependency}, which it depends on, did not start")),
+            hint: Some(format!("`s0 service status {dependency}` says why")),
+            dependency: dependency.to_string(),
+        }),
+        ServiceRefusal::DependencyMissing(dependency) => Error::DependencyMissing(DependencyRefused {
+            code,
+            message: because(&format!("it depends on {dependency}, and there is no such service")),
+            hint: Some(format!(
+                "add services/{dependency}.toml and `s0 reload`, or change `depends` in its file"
+            )),
+            dependency: dependency.to_string(),
+        }),
+        ServiceRefusal::ShutdownInProgress => Error::ShutdownInProgress(shutdown_in_progress(words)),
+        ServiceRefusal::TooManyWaiters => Error::TooManyWaiters(refused(
+            code,
+            because("too many callers wait for it already"),
+            "ask without waiting (`--no-wait`)",
+        )),
+    }
+}
+
+fn dependents(code: u32, name: &str, words: &str, names: &[ServiceName]) -> DependentsRefused {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    DependentsRefused {
+        code,
+        message: format!("could not {words}: services that run depend on it: {}", names.join(", ")),
+        hint: Some(format!("`s0 service stop {name} --with-dependents` stops them first")),
+        names,
+    }
+}
