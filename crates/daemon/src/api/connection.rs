@@ -12,7 +12,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use session0_model::access::Caller;
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
@@ -218,19 +217,22 @@ pub async fn unless_gone<T>(stream: BorrowedFd<'_>, work: impl Future<Output = T
 async fn gone(stream: BorrowedFd<'_>) {
     /// How often it is looked at when no descriptor is left to watch with.
     const LOOK: Duration = Duration::from_secs(1);
-    let duplicate = stream.try_clone_to_owned();
-    let watch = duplicate.and_then(|duplicate| {
-        AsyncFd::register_with_interest(duplicate, Interest::READABLE).map_err(io::Error::from)
-    });
+    let duplicate = stream.try_clone_to_owned().map(std::os::unix::net::UnixStream::from);
+    let watch = duplicate.and_then(UnixStream::from_std);
     while !hung_up(stream) {
         match &watch {
             Ok(watch) => match watch.readable().await {
-                Ok(mut ready) => ready.clear_ready(),
+                Ok(()) => forget_readiness(watch),
                 Err(_) => return,
             },
             Err(_) => tokio::time::sleep(LOOK).await,
         }
     }
+}
+
+/// The next wait is for the next change, not for what is known already: tokio takes "would block" for that.
+fn forget_readiness(watch: &UnixStream) {
+    let _ = watch.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
 }
 
 fn hung_up(stream: BorrowedFd<'_>) -> bool {
