@@ -1,7 +1,7 @@
 //! The command line: nouns, then verbs. Help, man pages and completions are made from the comments here and in
 //! `commands/`.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
@@ -37,11 +37,11 @@ pub struct Global {
     #[arg(long, global = true)]
     pub json: bool,
     /// The host on this root directory instead of the machine's own
-    #[arg(long, global = true, value_name = "DIR", env = "SESSION0_ROOT", value_hint = ValueHint::DirPath)]
-    pub root: Option<PathBuf>,
+    #[arg(long, global = true, value_name = "DIR", env = "SESSION0_ROOT", hide_env_values = true, value_hint = ValueHint::DirPath)]
+    pub root: Option<OsString>,
     /// The API socket, where it is not below the root
-    #[arg(long, global = true, value_name = "PATH", env = "SESSION0_SOCKET", value_hint = ValueHint::FilePath)]
-    pub socket: Option<PathBuf>,
+    #[arg(long, global = true, value_name = "PATH", env = "SESSION0_SOCKET", hide_env_values = true, value_hint = ValueHint::FilePath)]
+    pub socket: Option<OsString>,
     /// Colours; NO_COLOR is respected
     #[arg(
         long,

@@ -1,6 +1,6 @@
 //! What every command works with: where the host is, how to print, and how its answers become failures.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use session0::{Client, Error};
 
@@ -22,8 +22,9 @@ pub struct Context {
 impl Context {
     /// From the options of every command.
     pub fn new(global: &Global) -> Context {
-        let root = Root::new(global.root.as_deref());
-        let socket = global.socket.clone().filter(|path| !path.as_os_str().is_empty());
+        let root = Root::new(global.root.as_deref().map(Path::new));
+        // A variable that is set to nothing is as good as none.
+        let socket = global.socket.clone().filter(|path| !path.is_empty()).map(PathBuf::from);
         Context {
             socket: socket.unwrap_or_else(|| root.socket()),
             root,

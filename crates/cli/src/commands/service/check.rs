@@ -1,8 +1,7 @@
 //! `s0 service check`.
 
+use std::path::PathBuf;
 use std::process::Stdio;
-
-use serde_json::json;
 
 use crate::commands::host::doctor::offline;
 use crate::context::Context;
@@ -11,29 +10,23 @@ use crate::failure::{Failure, Kind};
 /// Check all service files and host.toml, without a host
 ///
 /// Reads them with the same code as the host and shows every mistake with file, line, column and what is allowed. The host need
-/// not be up.
+/// not be up. With FILE only these service files are checked, wherever they are.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  s0 service check && s0 reload")]
-pub struct Args {}
-
-/// Runs it.
-pub fn run(context: &Context, _: &Args) -> Result<(), Failure> {
-    let tried = "check the configuration";
-    let mut command = offline(context, "--check")?;
-    command.stdin(Stdio::null());
-    if context.output.json {
-        let output = command.output().map_err(|error| Failure::fault(tried, error))?;
-        let text = [output.stdout, output.stderr].concat();
-        context.output.json(&json!({
-            "ok": output.status.success(),
-            "report": String::from_utf8_lossy(&text).trim_end(),
-        }));
-        return outcome(output.status.success());
-    }
-    let status = command.status().map_err(|error| Failure::fault(tried, error))?;
-    outcome(status.success())
+#[command(after_help = "Examples:\n  s0 service check && s0 reload\n  s0 service check ./redis.toml")]
+pub struct Args {
+    /// Service files; without any, all of the host's configuration
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    files: Vec<PathBuf>,
 }
 
-fn outcome(ok: bool) -> Result<(), Failure> {
-    if ok { Ok(()) } else { Err(Failure::told(Kind::Refused)) }
+/// Runs it.
+pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
+    let mut command = offline(context, "--check")?;
+    if context.output.json {
+        command.arg("--json");
+    }
+    let output = command.arg("--").args(&args.files).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| Failure::fault("check the configuration", error))?;
+    context.output.bytes(&output.stdout);
+    if output.status.success() { Ok(()) } else { Err(Failure::told(Kind::Refused)) }
 }
