@@ -55,10 +55,10 @@ pub const LOCAL_SYSTEM: u64 = CHOWN
 
 /// What an init keeps for itself after the session is sealed: launching needs it. It is in no bounding set, so
 /// nothing it starts can have more than the launch plan says.
-pub const INIT: u64 = LOCAL_SYSTEM | SYS_ADMIN | SYS_RESOURCE | NET_ADMIN | SYS_PTRACE;
+pub const INIT: u64 = LOCAL_SYSTEM | SYS_ADMIN | SYS_RESOURCE | NET_ADMIN;
 
 /// What the daemon keeps: what it uses itself, and what a session init it starts will need.
-pub const DAEMON: u64 = INIT | MKNOD | DAC_READ_SEARCH;
+pub const DAEMON: u64 = INIT | MKNOD | DAC_READ_SEARCH | SYS_PTRACE;
 
 /// Keeps at most these capabilities in every set of this process, the bounding set included. Capabilities it
 /// does not have are not an error.

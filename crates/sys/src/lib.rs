@@ -11,12 +11,17 @@ pub mod facility;
 pub mod fanotify;
 pub mod fault;
 pub mod files;
+pub mod launch;
 pub mod lock;
+pub mod mount;
 pub mod packet;
 pub mod peer;
 pub mod pidfd;
 pub mod pipe;
 pub mod process;
+pub mod reaper;
+pub mod seccomp;
+pub mod session;
 pub mod spawn;
 pub mod started;
 

@@ -43,22 +43,64 @@ pub fn reset_signals() -> io::Result<()> {
 /// # Safety
 /// Always sound; unsafe only to mark that it is made for the time between clone and exec as well.
 pub(crate) unsafe fn reset_signals_raw() -> io::Result<()> {
-    // SAFETY: `action` and `none` are valid for the calls and hold no pointer to code: SIG_DFL is zero.
+    // The system calls themselves: libc's functions refuse 32 and 33, which it keeps for itself, but those too
+    // can have been ignored by whoever started us.
+    let action = KernelAction { handler: libc::SIG_DFL, flags: 0, restorer: 0, mask: 0 };
+    let mask = 0u64;
+    // SAFETY: `action` and `mask` are what the kernel reads (8 bytes of mask, no handler code) and outlive the
+    // calls; null means that the old values are not wanted.
     unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = libc::SIG_DFL;
         for signal in 1..=64 {
-            // KILL, STOP and the two libc keeps for itself are refused; their action is the default anyway.
-            libc::sigaction(signal, &action, std::ptr::null_mut());
+            // KILL and STOP are refused; their action is the default anyway.
+            libc::syscall(libc::SYS_rt_sigaction, signal, &raw const action, 0, size_of::<u64>());
         }
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&mut none);
-        if libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut()) != 0 {
+        if libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, 0, size_of::<u64>())
+            != 0
+        {
             return Err(io::Error::last_os_error());
         }
     }
     Ok(())
 }
+
+/// The kernel's struct sigaction; on every architecture we build for, an all-zero one is the default action.
+#[repr(C)]
+struct KernelAction {
+    handler: usize,
+    flags: libc::c_ulong,
+    restorer: usize,
+    mask: u64,
+}
+
+/// Whether our own out-of-memory score was lowered, which children must not keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OomScore {
+    /// The kernel does not choose us when memory runs out.
+    Protected,
+    /// As everybody's.
+    Ordinary,
+}
+
+impl OomScore {
+    /// Asks the kernel not to choose this process when memory runs out. Needs CAP_SYS_RESOURCE; without it nothing
+    /// changes.
+    pub fn protect() -> OomScore {
+        match std::fs::write(OOM_SCORE, "-1000") {
+            Ok(()) => OomScore::Protected,
+            Err(_) => OomScore::Ordinary,
+        }
+    }
+
+    /// In a child: back to what everybody has.
+    pub(crate) fn restore(self) -> io::Result<()> {
+        match self {
+            OomScore::Protected => std::fs::write(OOM_SCORE, "0"),
+            OomScore::Ordinary => Ok(()),
+        }
+    }
+}
+
+const OOM_SCORE: &str = "/proc/self/oom_score_adj";
 
 /// CLOCK_MONOTONIC in nanoseconds: the model's time.
 pub fn now() -> session0_model::time::Time {

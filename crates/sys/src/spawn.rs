@@ -103,7 +103,7 @@ fn number(session: SessionId) -> CString {
 pub fn start(spawn: &Spawn<'_>) -> io::Result<Child> {
     let arguments = pointers(spawn.arguments);
     let environment = pointers(spawn.environment);
-    let (told, tell) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let (told, low) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     // Sources above all targets, so that placing one does not overwrite another.
     let top = spawn.descriptors.iter().map(|(_, target)| *target + 1).max().unwrap_or(0).max(3);
     let high = |descriptor| rustix::io::fcntl_dupfd_cloexec(descriptor, top.max(64));
@@ -112,7 +112,9 @@ pub fn start(spawn: &Spawn<'_>) -> io::Result<Child> {
         sources.push((high(*source)?, *target));
     }
     let program = high(spawn.program)?;
-    let tell = high(tell.as_fd())?;
+    let tell = high(low.as_fd())?;
+    // The read below ends when the last write end is closed.
+    drop(low);
     let plan = ChildPlan {
         program: program.as_raw_fd(),
         arguments: &arguments,
@@ -216,6 +218,25 @@ unsafe fn fail(tell: RawFd) -> ! {
         libc::write(tell, (&raw const errno).cast(), size_of::<i32>());
         libc::_exit(127)
     }
+}
+
+/// A copy of this process, for a trial. Returns 0 in the copy, which must end with [`exit_now`].
+pub(crate) fn fork(namespaces: u64) -> io::Result<i32> {
+    // SAFETY: every bit pattern is a valid `clone_args` (integers only).
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = namespaces;
+    args.exit_signal = libc::SIGCHLD as u64;
+    // SAFETY: without CLONE_VM the child has its own copy of our memory; callers run only system calls and small
+    // allocations in it (glibc's allocator is usable in a child of a program with one thread). `args` lives for
+    // the call.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
+    if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid as i32) }
+}
+
+/// Ends a [`fork`]ed copy without running anything of the original's.
+pub(crate) fn exit_now(status: i32) -> ! {
+    // SAFETY: _exit takes an integer and does not return.
+    unsafe { libc::_exit(status) }
 }
 
 pub(crate) fn pointers(strings: &[impl AsRef<CStr>]) -> Vec<*const libc::c_char> {

@@ -32,7 +32,7 @@ impl Base {
         })
     }
 
-    fn delegated(mounts: &Mounts) -> Result<Option<PathBuf>, Fault> {
+    pub(crate) fn delegated(mounts: &Mounts) -> Result<Option<PathBuf>, Fault> {
         let own = mounts.own_group()?;
         if own == mounts.v2() {
             return Ok(None);

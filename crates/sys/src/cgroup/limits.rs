@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
+use session0_model::launch::session_plan::Facilities;
+
 /// The controllers that limits use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Controller {
@@ -24,6 +26,17 @@ impl Controller {
             Controller::Memory => "memory",
             Controller::Tasks => "pids",
             Controller::Cpu => "cpu",
+        }
+    }
+}
+
+impl Controller {
+    /// The facility that stands for it.
+    pub fn facility(self) -> Facilities {
+        match self {
+            Controller::Memory => Facilities::LIMIT_MEMORY,
+            Controller::Tasks => Facilities::LIMIT_TASKS,
+            Controller::Cpu => Facilities::LIMIT_CPU,
         }
     }
 }
@@ -57,19 +70,6 @@ pub(crate) enum Version {
     V2,
 }
 
-/// Sets one limit of a v2 group, or of a v1 group where `cgroup.controllers` does not exist.
-pub fn set_limit(group: BorrowedFd<'_>, controller: Controller, value: u64) -> io::Result<()> {
-    match rustix::fs::accessat(
-        group,
-        "cgroup.controllers",
-        rustix::fs::Access::EXISTS,
-        rustix::fs::AtFlags::empty(),
-    ) {
-        Ok(()) => set(group, Version::V2, controller, value),
-        Err(_) => set(group, Version::V1, controller, value),
-    }
-}
-
 /// A CPU limit is so much of this many microseconds.
 const PERIOD_US: u64 = 100_000;
 
@@ -82,19 +82,15 @@ pub(crate) fn set(
     let number = value.to_string();
     match (version, controller) {
         (Version::V1, Controller::Memory) => {
+            // Memory and swap together may never be less than memory alone: first out of the way, then both down.
+            // Where swap is not accounted its file does not exist.
+            optional(super::write(group, "memory.memsw.limit_in_bytes", "-1"))?;
             super::write(group, "memory.limit_in_bytes", &number)?;
-            // Swap counts as well where it is accounted; where it is not, the file does not exist.
-            match super::write(group, "memory.memsw.limit_in_bytes", &number) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                other => other,
-            }
+            optional(super::write(group, "memory.memsw.limit_in_bytes", &number))
         }
         (Version::V2, Controller::Memory) => {
             super::write(group, "memory.max", &number)?;
-            match super::write(group, "memory.swap.max", "0") {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                other => other,
-            }
+            optional(super::write(group, "memory.swap.max", "0"))
         }
         (_, Controller::Tasks) => super::write(group, "pids.max", &number),
         (Version::V1, Controller::Cpu) => {
@@ -104,6 +100,31 @@ pub(crate) fn set(
         (Version::V2, Controller::Cpu) => {
             super::write(group, "cpu.max", &format!("{} {PERIOD_US}", quota(value)))
         }
+    }
+}
+
+/// Takes a limit away.
+pub(crate) fn unset(group: BorrowedFd<'_>, version: Version, controller: Controller) -> io::Result<()> {
+    match (version, controller) {
+        (Version::V1, Controller::Memory) => {
+            optional(super::write(group, "memory.memsw.limit_in_bytes", "-1"))?;
+            super::write(group, "memory.limit_in_bytes", "-1")
+        }
+        (Version::V2, Controller::Memory) => {
+            optional(super::write(group, "memory.swap.max", "max"))?;
+            super::write(group, "memory.max", "max")
+        }
+        (_, Controller::Tasks) => super::write(group, "pids.max", "max"),
+        (Version::V1, Controller::Cpu) => super::write(group, "cpu.cfs_quota_us", "-1"),
+        (Version::V2, Controller::Cpu) => super::write(group, "cpu.max", "max"),
+    }
+}
+
+/// A file that does not exist on this kernel is no error.
+fn optional(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }
 

@@ -4,22 +4,27 @@
 //!   v2  <base>/session-0/init          init alone
 //!       <base>/session-0/work          limits of the session where v2 has the controllers; freeze
 //!       <base>/session-0/work/<unit>   one service; kill, populated, its own limits
-//!   v1  <base>/session-0               limits of the session where v1 has the controllers
+//!   v1  <base>/session-0               limits of the session where v1 has the controllers; init joins it once
 //!       <base>/session-0/<unit>        only for a service with limits of its own
 //! ```
 //!
-//! Limits are on `work`, never on init: a fork bomb at its limit does not keep init from launching, and the
-//! kernel does not choose init when memory runs out.
+//! On v2 the limits are on `work`: a fork bomb at its limit does not keep init from launching. On v1 there is no
+//! way to be born in a group, and moving takes 13 ms when nobody has moved for a while (measured), so there init is
+//! in the limited group itself and its children inherit that: while a fork bomb holds the session's last task,
+//! launches fail with EAGAIN.
 
 mod base;
 mod limits;
 mod mounts;
 mod session;
+mod unit;
 
 pub use base::Base;
-pub use limits::{Controller, SessionLimits, set_limit};
+pub use limits::{Controller, SessionLimits};
+pub(crate) use mounts::unescape;
 pub use mounts::{Mounts, V1};
 pub use session::{SessionGroups, Unit};
+pub use unit::{UnitGroups, Work};
 
 use std::ffi::OsStr;
 use std::io;

@@ -125,7 +125,7 @@ impl Mounts {
 }
 
 /// Undoes mountinfo's octal escapes.
-fn unescape(word: &[u8]) -> PathBuf {
+pub(crate) fn unescape(word: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(word.len());
     let mut rest = word;
     while let Some((first, after)) = rest.split_first() {

@@ -1,0 +1,395 @@
+//! One launch: clone into the unit's group, become what the plan says, exec.
+//!
+//! init is single-threaded and clones without sharing memory, so the child may do anything an ordinary program may;
+//! all the same it prepares nothing that the parent can prepare. Every step that fails ends the child: a program
+//! never runs with less of a wall than its plan says.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use rustix::mount::MountAttrFlags;
+use rustix::process::{Gid, Resource, Rlimit, Uid};
+use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
+use session0_model::launch::exit::{LaunchFailure, LaunchPhase};
+use session0_model::launch::plan::{Elevation, LaunchPlan, Network, UserNamespaces};
+
+use crate::mount::{self, Depth};
+use crate::process::OomScore;
+use crate::seccomp;
+use crate::spawn::{CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP};
+
+/// What all launches of an init have in common.
+pub struct Launcher {
+    null: OwnedFd,
+    capabilities: u64,
+    open_files: Rlimit,
+    oom: OomScore,
+    filter: [libc::sock_filter; 9],
+}
+
+/// Where a program is put and what it is given.
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// The unit's v2 group.
+    pub group: BorrowedFd<'a>,
+    /// The unit's own v1 groups, where it has limits of its own on v1.
+    pub v1: [Option<BorrowedFd<'a>>; 3],
+    /// Standard output and error.
+    pub output: BorrowedFd<'a>,
+    /// Descriptors 3 and following. All of ours must have numbers above theirs.
+    pub extra: &'a [BorrowedFd<'a>],
+}
+
+/// A child on its way to exec.
+#[derive(Debug)]
+pub struct Launching {
+    /// Its number.
+    pub pid: i32,
+    /// Readable once its fate is known; see [`outcome`]. Never read it blocking: the child may be frozen.
+    pub fate: OwnedFd,
+}
+
+/// What became of a [`Launching`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Not known yet.
+    Pending,
+    /// exec succeeded (or the child was killed before it: its exit says so).
+    Executed,
+    /// It failed; the child ends by itself.
+    Failed(LaunchFailure),
+}
+
+impl Launcher {
+    /// `capabilities`: the session's bounding set. `open_files` and `oom`: what children get back.
+    pub fn new(capabilities: u64, open_files: Rlimit, oom: OomScore) -> io::Result<Launcher> {
+        let null = rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+        let filter = seccomp::user_namespace_filter();
+        Ok(Launcher { null, capabilities, open_files, oom, filter })
+    }
+
+    /// Clones the child. It goes on by itself; look at its fate with [`outcome`].
+    pub fn start(&self, plan: &LaunchPlan, place: &Place<'_>) -> Result<Launching, LaunchFailure> {
+        let texts = Texts::of(plan).map_err(|_| failure(LaunchPhase::Exec, libc::EINVAL))?;
+        let (fate, tell) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+            .map_err(|error| failure(LaunchPhase::Clone, error.raw_os_error()))?;
+        rustix::fs::fcntl_setfl(&fate, OFlags::NONBLOCK)
+            .map_err(|error| failure(LaunchPhase::Clone, error.raw_os_error()))?;
+        let child = ChildLaunch { launcher: self, plan, place, texts: &texts, tell: tell.as_raw_fd() };
+        let pid = clone_into(place.group, &child)
+            .map_err(|error| failure(LaunchPhase::Clone, error.raw_os_error().unwrap_or(libc::EIO)))?;
+        Ok(Launching { pid, fate })
+    }
+}
+
+/// Looks at a child's fate without waiting.
+pub fn outcome(fate: BorrowedFd<'_>) -> Outcome {
+    let mut word = [0u8; 8];
+    match rustix::io::read(fate, &mut word) {
+        Ok(8) => {
+            let [a, b, c, d, e, f, g, h] = word;
+            let index = u32::from_ne_bytes([a, b, c, d]) as usize;
+            let phase = PHASES.get(index).copied().unwrap_or(LaunchPhase::Exec);
+            Outcome::Failed(failure(phase, i32::from_ne_bytes([e, f, g, h])))
+        }
+        Ok(_) => Outcome::Executed,
+        Err(_) => Outcome::Pending,
+    }
+}
+
+/// In the order of the enum, so that a phase can be told as a number.
+const PHASES: [LaunchPhase; 13] = [
+    LaunchPhase::Group,
+    LaunchPhase::Limits,
+    LaunchPhase::Directory,
+    LaunchPhase::Output,
+    LaunchPhase::Clone,
+    LaunchPhase::Namespace,
+    LaunchPhase::Descriptors,
+    LaunchPhase::ResourceLimits,
+    LaunchPhase::Filter,
+    LaunchPhase::Identity,
+    LaunchPhase::Capabilities,
+    LaunchPhase::WorkingDirectory,
+    LaunchPhase::Exec,
+];
+
+/// A launch's failure.
+pub fn failure(phase: LaunchPhase, errno: i32) -> LaunchFailure {
+    LaunchFailure { phase, errno }
+}
+
+/// The plan's texts as the kernel wants them.
+struct Texts {
+    program: CString,
+    directory: CString,
+    write: Vec<CString>,
+    argument_pointers: Vec<*const libc::c_char>,
+    environment_pointers: Vec<*const libc::c_char>,
+    // What the pointers point into.
+    _arguments: Vec<CString>,
+    _environment: Vec<CString>,
+}
+
+impl Texts {
+    fn of(plan: &LaunchPlan) -> Result<Texts, std::ffi::NulError> {
+        let arguments = strings(plan.arguments.iter().map(String::as_str))?;
+        let environment: Result<Vec<CString>, _> = plan
+            .environment
+            .iter()
+            .map(|(key, value)| {
+                let mut text = Vec::with_capacity(key.len() + value.len() + 2);
+                text.extend_from_slice(key.as_bytes());
+                text.push(b'=');
+                text.extend_from_slice(value.as_bytes());
+                CString::new(text)
+            })
+            .collect();
+        let environment = environment?;
+        Ok(Texts {
+            program: CString::new(plan.program.as_str())?,
+            directory: CString::new(plan.directory.as_str())?,
+            write: strings(plan.write.iter().map(String::as_str))?,
+            argument_pointers: crate::spawn::pointers(&arguments),
+            environment_pointers: crate::spawn::pointers(&environment),
+            _arguments: arguments,
+            _environment: environment,
+        })
+    }
+}
+
+fn strings<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<CString>, std::ffi::NulError> {
+    texts.map(CString::new).collect()
+}
+
+fn clone_into(group: BorrowedFd<'_>, child: &ChildLaunch<'_>) -> io::Result<i32> {
+    // SAFETY: every bit pattern is a valid `clone_args` (integers only).
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND;
+    args.exit_signal = libc::SIGCHLD as u64;
+    args.cgroup = group.as_raw_fd() as u64;
+    // SAFETY: without CLONE_VM the child has its own copy of our memory, and as we have one thread it is whole;
+    // it returns here with 0 and never leaves `run`. `args` lives for the call.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
+    match pid {
+        0 => child.run(),
+        pid if pid > 0 => Ok(pid as i32),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// A step's error: where and why.
+type Step = Result<(), (LaunchPhase, i32)>;
+
+trait In {
+    fn during(self, phase: LaunchPhase) -> Step;
+}
+
+impl<T> In for Result<T, Errno> {
+    fn during(self, phase: LaunchPhase) -> Step {
+        self.map(drop).map_err(|error| (phase, error.raw_os_error()))
+    }
+}
+
+impl<T> In for io::Result<T> {
+    fn during(self, phase: LaunchPhase) -> Step {
+        self.map(drop).map_err(|error| (phase, error.raw_os_error().unwrap_or(libc::EIO)))
+    }
+}
+
+fn last(phase: LaunchPhase) -> (LaunchPhase, i32) {
+    (phase, io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
+}
+
+/// Everything the child needs; made before the clone.
+struct ChildLaunch<'a> {
+    launcher: &'a Launcher,
+    plan: &'a LaunchPlan,
+    place: &'a Place<'a>,
+    texts: &'a Texts,
+    tell: RawFd,
+}
+
+impl ChildLaunch<'_> {
+    fn run(&self) -> ! {
+        let (phase, errno) = match self.become_program() {
+            Err(failed) => failed,
+            Ok(()) => (LaunchPhase::Exec, libc::EIO),
+        };
+        let index = PHASES.iter().position(|one| *one == phase).unwrap_or(0) as u32;
+        let mut word = [0u8; 8];
+        word[..4].copy_from_slice(&index.to_ne_bytes());
+        word[4..].copy_from_slice(&errno.to_ne_bytes());
+        // SAFETY: `tell` is the pipe's end we were cloned with; nothing else in this process uses it or is to
+        // run any more.
+        unsafe {
+            libc::write(self.tell, word.as_ptr().cast(), word.len());
+            libc::_exit(127)
+        }
+    }
+
+    /// Returns only with an error.
+    fn become_program(&self) -> Step {
+        self.join_groups().during(LaunchPhase::Limits)?;
+        self.namespaces()?;
+        self.descriptors()?;
+        self.resource_limits().during(LaunchPhase::ResourceLimits)?;
+        self.bounding_set().during(LaunchPhase::Capabilities)?;
+        self.filters()?;
+        self.identity().during(LaunchPhase::Identity)?;
+        self.capabilities().during(LaunchPhase::Capabilities)?;
+        rustix::process::chdir(&self.texts.directory).during(LaunchPhase::WorkingDirectory)?;
+        // SAFETY: the pointers are into `texts`, whose strings are alive, and both lists end with null.
+        unsafe {
+            libc::execve(
+                self.texts.program.as_ptr(),
+                self.texts.argument_pointers.as_ptr(),
+                self.texts.environment_pointers.as_ptr(),
+            );
+        }
+        Err(last(LaunchPhase::Exec))
+    }
+
+    fn join_groups(&self) -> io::Result<()> {
+        for group in self.place.v1.iter().flatten() {
+            crate::cgroup::write(*group, "cgroup.procs", "0")?;
+        }
+        self.launcher.oom.restore()
+    }
+
+    fn namespaces(&self) -> Step {
+        if !self.texts.write.is_empty() {
+            // SAFETY: a mount namespace of our own shares no memory and no descriptors with anybody.
+            unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }.during(LaunchPhase::Namespace)?;
+            for path in &self.texts.write {
+                make_writable(path).during(LaunchPhase::Namespace)?;
+            }
+        }
+        match self.plan.network {
+            Network::Shared => Ok(()),
+            Network::Private => private_network().during(LaunchPhase::Namespace),
+        }
+    }
+
+    fn descriptors(&self) -> Step {
+        let phase = LaunchPhase::Descriptors;
+        let standard = [self.launcher.null.as_fd(), self.place.output, self.place.output];
+        let all = standard.iter().chain(self.place.extra);
+        let mut next: RawFd = 0;
+        for descriptor in all {
+            // SAFETY: dup3 with integers. What was open at the target number is the parent's in its own table;
+            // here nobody uses it any more.
+            if unsafe { libc::dup3(descriptor.as_raw_fd(), next, 0) } < 0 {
+                return Err(last(phase));
+            }
+            next += 1;
+        }
+        // SAFETY: close_range with integers; it only marks.
+        if unsafe { libc::syscall(libc::SYS_close_range, next, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) } != 0 {
+            return Err(last(phase));
+        }
+        rustix::process::setsid().during(phase)?;
+        crate::process::reset_signals().during(phase)
+    }
+
+    fn resource_limits(&self) -> Result<(), Errno> {
+        let limit = match self.plan.limits.open_files {
+            Some(number) => Rlimit { current: Some(number), maximum: Some(number) },
+            None => self.launcher.open_files,
+        };
+        rustix::process::setrlimit(Resource::Nofile, limit)
+    }
+
+    /// Before the uid changes: it needs CAP_SETPCAP.
+    fn bounding_set(&self) -> Result<(), Errno> {
+        let mut surplus = self.launcher.capabilities & !self.plan.capabilities;
+        while surplus != 0 {
+            let lowest = surplus & surplus.wrapping_neg();
+            rustix::thread::remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(lowest))?;
+            surplus &= !lowest;
+        }
+        Ok(())
+    }
+
+    fn filters(&self) -> Step {
+        match self.plan.elevation {
+            Elevation::Deny => rustix::thread::set_no_new_privs(true).during(LaunchPhase::Filter)?,
+            Elevation::Contained => {}
+        }
+        match self.plan.user_namespaces {
+            UserNamespaces::Denied => seccomp::install_raw(&self.launcher.filter).during(LaunchPhase::Filter),
+            UserNamespaces::Allowed => Ok(()),
+        }
+    }
+
+    fn identity(&self) -> Result<(), Errno> {
+        // SAFETY: gid_t is a u32; the pointer and the count are the list's.
+        if unsafe { libc::setgroups(self.plan.groups.len(), self.plan.groups.as_ptr()) } != 0 {
+            return Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO));
+        }
+        let (uid, gid) = (Uid::from_raw(self.plan.uid), Gid::from_raw(self.plan.gid));
+        rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+        if !uid.is_root() && self.granted() != 0 {
+            rustix::thread::set_keep_capabilities(true)?;
+        }
+        rustix::thread::set_thread_res_uid(uid, uid, uid)
+    }
+
+    fn granted(&self) -> u64 {
+        self.plan.capabilities & self.launcher.capabilities
+    }
+
+    /// Nothing of init's own is left. For root, exec makes the bounding set the permitted one; for others what is
+    /// granted is made ambient.
+    fn capabilities(&self) -> Result<(), Errno> {
+        let granted = CapabilitySet::from_bits_retain(self.granted());
+        let root = self.plan.uid == 0;
+        let inheritable = if root { CapabilitySet::empty() } else { granted };
+        let sets = CapabilitySets { effective: granted, permitted: granted, inheritable };
+        rustix::thread::set_capabilities(None, sets)?;
+        if root {
+            return Ok(());
+        }
+        for capability in granted.iter() {
+            rustix::thread::configure_capability_in_ambient_set(capability, true)?;
+        }
+        Ok(())
+    }
+}
+
+/// In a mount namespace of our own: lays a writable clone over a read-only path. Symbolic links are followed, so
+/// that the path means what the service will mean by it.
+fn make_writable(path: &CStr) -> io::Result<()> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let target = rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS)?;
+    let copy = mount::clone_tree(target.as_fd(), Depth::Recursive)?;
+    let read_only = MountAttrFlags::MOUNT_ATTR_RDONLY;
+    mount::set_attributes(copy.as_fd(), MountAttrFlags::empty(), read_only, Depth::Recursive)?;
+    mount::attach_on(copy.as_fd(), target.as_fd())
+}
+
+/// An empty network with loopback up.
+fn private_network() -> io::Result<()> {
+    // SAFETY: a network namespace of our own shares no memory and no descriptors with anybody.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }?;
+    let socket = rustix::net::socket_with(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::DGRAM,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )?;
+    // SAFETY: every bit pattern is a valid `ifreq` (integers in a union).
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_name[0] = b'l' as libc::c_char;
+    request.ifr_name[1] = b'o' as libc::c_char;
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: SIOCSIFFLAGS reads an `ifreq`, which outlives the call (netdevice(7)).
+    if unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as libc::Ioctl, &raw const request) } != 0
+    {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}

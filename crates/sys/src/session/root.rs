@@ -1,0 +1,193 @@
+//! The root tree: cloned, entered, freed of everything inherited, and what of it is read-only or hidden.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FileType, ResolveFlags};
+use rustix::io::Errno;
+use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags};
+use session0_model::launch::session_plan::SessionPlan;
+
+use super::{On, Step};
+use crate::mount::{self, Depth, FsOption};
+
+/// What was taken from the host's tree before it was left.
+pub(super) struct Saved {
+    pub(super) expose: OwnedFd,
+    pub(super) state: OwnedFd,
+    /// Where `/etc/resolv.conf` points to below `/run`, and what was in it.
+    pub(super) resolver: Option<(PathBuf, Vec<u8>)>,
+}
+
+/// Leaves the host's tree for a copy of it without anything inherited.
+pub(super) fn enter(plan: &SessionPlan) -> Step<Saved> {
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    rustix::mount::mount_change(c"/", private).on("/")?;
+    let saved =
+        Saved { expose: tree(&plan.expose_root)?, state: tree(&plan.state_root)?, resolver: resolver() };
+    let root = mount::open_target(Path::new("/"), ResolveFlags::empty()).on("/")?;
+    let root = root.ok_or(Errno::NOENT).on("/")?;
+    let copy = mount::clone_tree(root.as_fd(), Depth::Recursive).on("/")?;
+    // Nothing of the machine's files is a device here, whatever the device policy says.
+    let nodev = MountAttrFlags::MOUNT_ATTR_NODEV;
+    mount::set_attributes(copy.as_fd(), nodev, MountAttrFlags::empty(), Depth::Recursive).on("/")?;
+    mount::attach(copy.as_fd(), Path::new("/")).on("/")?;
+    rustix::process::fchdir(&copy).on("/")?;
+    rustix::process::pivot_root(c".", c".").on("/")?;
+    rustix::mount::unmount(c".", UnmountFlags::DETACH).on("the old root")?;
+    rustix::process::chdir(c"/").on("/")?;
+    detach_inherited()?;
+    Ok(saved)
+}
+
+/// A detached clone of a directory of ours. A symbolic link in its path is refused.
+fn tree(path: &str) -> Step<OwnedFd> {
+    let target = mount::open_target(Path::new(path), ResolveFlags::NO_SYMLINKS).on(path)?;
+    let target = target.ok_or(Errno::NOENT).on(path)?;
+    mount::clone_tree(target.as_fd(), Depth::One).on(path)
+}
+
+/// More than any resolver configuration.
+const RESOLVER_BYTES_MAX: usize = 64 * 1024;
+
+/// A resolv.conf that is a link into `/run` would point to nothing in a private `/run`.
+fn resolver() -> Option<(PathBuf, Vec<u8>)> {
+    let path = Path::new("/etc/resolv.conf");
+    if !path.symlink_metadata().ok()?.file_type().is_symlink() {
+        return None;
+    }
+    let place = path.canonicalize().ok()?;
+    if !place.starts_with("/run") {
+        return None;
+    }
+    let content = std::fs::read(&place).ok()?;
+    (content.len() <= RESOLVER_BYTES_MAX).then_some((place, content))
+}
+
+/// Directories whose inherited mounts go as a whole.
+const REPLACED: &[&CStr] = &[c"/proc", c"/sys", c"/dev", c"/run", c"/tmp", c"/var/tmp"];
+
+/// Kernel file systems that nobody granted, wherever they are mounted.
+const KERNEL_KINDS: &[&[u8]] = &[
+    b"proc",
+    b"sysfs",
+    b"devtmpfs",
+    b"devpts",
+    b"mqueue",
+    b"cgroup",
+    b"cgroup2",
+    b"debugfs",
+    b"tracefs",
+    b"securityfs",
+    b"bpf",
+    b"binfmt_misc",
+    b"configfs",
+    b"efivarfs",
+    b"pstore",
+    b"fusectl",
+    b"hugetlbfs",
+    b"rpc_pipefs",
+    b"nfsd",
+    b"selinuxfs",
+];
+
+fn detach_inherited() -> Step<()> {
+    // The inherited /proc still is there, and is gone after this.
+    let mountinfo = std::fs::read("/proc/self/mountinfo").on("/proc/self/mountinfo")?;
+    for path in kernel_mounts(&mountinfo) {
+        match rustix::mount::unmount(&path, UnmountFlags::DETACH) {
+            // It went with the one above it, or lies under another.
+            Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}
+            Err(error) => return Err(error).on(path.display()),
+        }
+    }
+    for path in REPLACED {
+        // As often as something is mounted there.
+        loop {
+            match rustix::mount::unmount(*path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
+                Ok(()) => {}
+                Err(Errno::INVAL | Errno::NOENT) => break,
+                Err(error) => return Err(error).on(path.to_string_lossy()),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Mount points of kernel file systems outside the replaced directories, the innermost first.
+fn kernel_mounts(mountinfo: &[u8]) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = mountinfo
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| {
+            let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+            let dash = words.iter().position(|word| *word == b"-")?;
+            let kind = words.get(dash + 1)?;
+            let path = crate::cgroup::unescape(words.get(4)?);
+            let replaced = REPLACED.iter().any(|top| path.starts_with(top.to_string_lossy().as_ref()));
+            (KERNEL_KINDS.contains(kind) && !replaced).then_some(path)
+        })
+        .collect();
+    paths.reverse();
+    paths
+}
+
+/// Makes the plan's paths read-only and covers its hidden directories.
+pub(super) fn protect(plan: &SessionPlan) -> Step<()> {
+    for path in &plan.read_only {
+        let Some(target) = mount::open_target(Path::new(path), ResolveFlags::NO_MAGICLINKS).on(path)? else {
+            continue;
+        };
+        let copy = mount::clone_tree(target.as_fd(), Depth::Recursive).on(path)?;
+        let read_only = MountAttrFlags::MOUNT_ATTR_RDONLY;
+        mount::set_attributes(copy.as_fd(), read_only, MountAttrFlags::empty(), Depth::Recursive).on(path)?;
+        mount::attach_on(copy.as_fd(), target.as_fd()).on(path)?;
+    }
+    for path in &plan.hidden {
+        hide(path)?;
+    }
+    Ok(())
+}
+
+/// Covers a directory with an empty read-only file system. One that does not exist is hidden already.
+pub(super) fn hide(path: &str) -> Step<()> {
+    let Some(target) = mount::open_target(Path::new(path), ResolveFlags::NO_MAGICLINKS).on(path)? else {
+        return Ok(());
+    };
+    let stat = rustix::fs::fstat(&target).on(path)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        return Err(Errno::NOTDIR).on(path);
+    }
+    let options = [
+        FsOption::Text("size", "4k".into()),
+        FsOption::Text("nr_inodes", "2".into()),
+        FsOption::Text("mode", "0555".into()),
+    ];
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let empty = mount::new("tmpfs", &options, attributes).on(path)?;
+    mount::attach_on(empty.as_fd(), target.as_fd()).on(path)
+}
+
+/// Whether `path` is there and no symbolic link.
+pub(super) fn is_real_directory(path: &CStr) -> bool {
+    rustix::fs::statat(CWD, path, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernel_file_systems_elsewhere_are_found_innermost_first() {
+        let text = b"22 27 0:21 / /proc rw - proc proc rw\n\
+            23 27 0:22 / /srv/box/sys rw - sysfs sysfs rw\n\
+            31 23 0:28 / /srv/box/sys/fs/cgroup rw - cgroup2 cgroup2 rw\n\
+            27 1 254:0 / / rw - ext4 /dev/vda rw\n";
+        let expected = [PathBuf::from("/srv/box/sys/fs/cgroup"), PathBuf::from("/srv/box/sys")];
+        assert_eq!(kernel_mounts(text), expected);
+    }
+}
