@@ -7,7 +7,7 @@ use session0_model::access::{Caller, Origin};
 use session0_model::event::Event;
 use session0_model::id::{LaunchId, RequestId, SESSION_ZERO, ServiceName};
 use session0_model::launch::exit::{ExitStatus, LaunchFailure, LaunchPhase};
-use session0_model::service::definition::{Definition, Kind, Owner, Restart, StartType};
+use session0_model::service::definition::{Definition, Owner, StartType};
 use session0_model::service::notify::{Notification, Sender};
 use session0_model::service::status::State;
 use session0_model::system::{
@@ -739,26 +739,9 @@ impl Simulation {
         let Some(status) = system.service(&definition.name) else {
             panic!("{seed}: {} is not there{}", definition.name, self.tail())
         };
-        let demanded = definition.start == StartType::Auto || definition.owner == Owner::Builtin;
-        // One that never starts again, or ends well and is content, may have done so after it was told to start.
-        let stubborn = definition.restart == Restart::Always || definition.owner == Owner::Builtin;
-        let depends_on_stubborn = definition.depends.iter().all(|other| self.stubborn(other));
-        if demanded && stubborn && depends_on_stubborn {
-            let simple = definition.kind == Kind::Simple;
-            assert!(
-                status.state == State::Running,
-                "{seed}: {status:?} (simple: {simple}) should run{}",
-                self.tail()
-            );
+        if definition.start == StartType::Auto || definition.owner == Owner::Builtin {
+            assert!(status.state == State::Running, "{seed}: {status:?} should run{}", self.tail());
         }
-    }
-
-    fn stubborn(&self, name: &ServiceName) -> bool {
-        let found = self.original.services.iter().find(|definition| definition.name == *name);
-        found.is_some_and(|definition| {
-            definition.restart == Restart::Always
-                && definition.depends.iter().all(|other| self.stubborn(other))
-        })
     }
 }
 
