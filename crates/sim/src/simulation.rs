@@ -197,15 +197,10 @@ impl Simulation {
         }
         self.tell(Input::Shutdown);
         self.run_until(begun + SHUTDOWN_WAIT + Duration::from_secs(60));
-        let Some(down) = self.down else { panic!("{}: the host does not go down{}", self.seed, self.tail()) };
+        let Some(down) = self.down else { panic!("{}: the host does not go down", self.seed) };
         let took = down.since(begun);
-        assert!(
-            took <= SHUTDOWN_WAIT + Duration::from_secs(10),
-            "{}: going down took {took:?}{}",
-            self.seed,
-            self.tail()
-        );
-        assert!(self.kernel.is_none(), "{}: the session is left behind{}", self.seed, self.tail());
+        assert!(took <= SHUTDOWN_WAIT + Duration::from_secs(10), "{}: going down took {took:?}", self.seed);
+        assert!(self.kernel.is_none(), "{}: the session is left behind", self.seed);
         assert!(self.waiting.is_empty(), "{}: {:?} are not answered", self.seed, self.waiting);
     }
 
@@ -353,12 +348,7 @@ impl Simulation {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::CreateSession(_) => {
-                assert!(
-                    self.kernel.is_none(),
-                    "{}: a session is made beside another{}",
-                    self.seed,
-                    self.tail()
-                );
+                assert!(self.kernel.is_none(), "{}: a session is made beside another", self.seed);
                 let after = self.random.span(Duration::from_millis(20));
                 self.making = Some(self.daemon);
                 self.later(after, Happening::Made { daemon: self.daemon });
@@ -375,7 +365,7 @@ impl Simulation {
             Effect::Forget(service) => {
                 let unit = unit(&service);
                 let populated = self.kernel.as_ref().is_some_and(|kernel| kernel.populated(&unit));
-                assert!(!populated, "{}: {unit} is forgotten alive{}", self.seed, self.tail());
+                assert!(!populated, "{}: {unit} is forgotten alive", self.seed);
                 self.states.remove(&service);
             }
             Effect::Store { key, bytes } => {
@@ -394,12 +384,7 @@ impl Simulation {
                 }
             }
             Effect::Reply { id, result } => {
-                let text = self.tail();
-                assert!(
-                    self.waiting.remove(&id),
-                    "{}: {id:?} is answered again: {result:?}{text}",
-                    self.seed
-                );
+                assert!(self.waiting.remove(&id), "{}: {id:?} is answered again: {result:?}", self.seed);
             }
             Effect::Emit(event) => self.hear(&event),
             Effect::LoadConfiguration => {
@@ -429,7 +414,7 @@ impl Simulation {
                 | (State::StopPending, State::Stopped)
         );
         // A daemon that died before it told a step leaves a gap, which the next one does not fill.
-        assert!(legal || self.daemon > 1, "{}: {service} {before:?} to {state:?}{}", self.seed, self.tail());
+        assert!(legal || self.daemon > 1, "{}: {service} {before:?} to {state:?}", self.seed);
     }
 
     // Session 0.
@@ -460,24 +445,19 @@ impl Simulation {
 
     fn launch(&mut self, launch: LaunchId, service: &ServiceName) {
         let unit = unit(service);
-        let tail = self.tail();
         let Some(kernel) = &mut self.kernel else { return };
-        assert!(
-            self.launched.insert((self.session, launch)),
-            "{}: {launch:?} is given twice{tail}",
-            self.seed
-        );
+        assert!(self.launched.insert((self.session, launch)), "{}: {launch:?} is given twice", self.seed);
         let doubled = kernel.alive.values().any(|process| process.unit == unit)
             || kernel.launching.values().any(|other| *other == unit);
-        assert!(!doubled, "{}: {unit} is launched twice{tail}", self.seed);
+        assert!(!doubled, "{}: {unit} is launched twice", self.seed);
         let roomy = self.records_max > 100;
         assert!(
             !roomy || !kernel.populated(&unit),
-            "{}: {unit} is launched beside what was left of it{tail}",
+            "{}: {unit} is launched beside what was left of it",
             self.seed
         );
         let recorded = kernel.records.contains_key(&format!("service.{unit}"));
-        assert!(!roomy || recorded, "{}: {unit} is launched before it is recorded{tail}", self.seed);
+        assert!(!roomy || recorded, "{}: {unit} is launched before it is recorded", self.seed);
         kernel.launching.insert(launch, unit);
         let after = self.random.span(Duration::from_millis(3));
         self.inside(after, Inside::Exec(launch));
@@ -686,17 +666,11 @@ impl Simulation {
 
     fn check_rest(&self) {
         let seed = self.seed;
-        let system =
-            self.system.as_ref().unwrap_or_else(|| panic!("{seed}: there is no daemon{}", self.tail()));
-        let kernel =
-            self.kernel.as_ref().unwrap_or_else(|| panic!("{seed}: there is no session{}", self.tail()));
-        assert!(self.waiting.is_empty(), "{seed}: {:?} are not answered{}", self.waiting, self.tail());
-        assert!(kernel.exits.is_empty(), "{seed}: exits are not acknowledged{}", self.tail());
-        assert!(
-            kernel.launching.is_empty() && kernel.kills.is_empty(),
-            "{seed}: init is not done{}",
-            self.tail()
-        );
+        let system = self.system.as_ref().unwrap_or_else(|| panic!("{seed}: there is no daemon"));
+        let kernel = self.kernel.as_ref().unwrap_or_else(|| panic!("{seed}: there is no session"));
+        assert!(self.waiting.is_empty(), "{seed}: {:?} are not answered", self.waiting);
+        assert!(kernel.exits.is_empty(), "{seed}: exits are not acknowledged");
+        assert!(kernel.launching.is_empty() && kernel.kills.is_empty(), "{seed}: init is not done");
         for status in system.services() {
             let unit = unit(&status.name);
             let mains: Vec<LaunchId> = kernel
@@ -707,23 +681,17 @@ impl Simulation {
                 .collect();
             match status.state {
                 State::Running => {
-                    assert_eq!(
-                        mains,
-                        Vec::from_iter(status.launch),
-                        "{seed}: {unit} runs otherwise{}",
-                        self.tail()
-                    );
+                    assert_eq!(mains, Vec::from_iter(status.launch), "{seed}: {unit} runs otherwise");
                     let pid =
                         mains.first().and_then(|launch| kernel.alive.get(launch)).map(|process| process.pid);
-                    assert_eq!(status.pid, pid, "{seed}: {unit} has another main process{}", self.tail());
+                    assert_eq!(status.pid, pid, "{seed}: {unit} has another main process");
                 }
                 State::Stopped => assert!(
                     self.records_max < 100 || !kernel.populated(&unit),
-                    "{seed}: {unit} is stopped and has processes{}",
-                    self.tail()
+                    "{seed}: {unit} is stopped and has processes"
                 ),
                 State::StartPending | State::StopPending => {
-                    panic!("{seed}: {status:?} does not settle{}", self.tail())
+                    panic!("{seed}: {status:?} does not settle")
                 }
             }
         }
@@ -731,16 +699,25 @@ impl Simulation {
             self.check_demanded(system, definition);
         }
         let units: BTreeSet<&str> = kernel.alive.values().map(|process| process.unit.as_str()).collect();
-        assert_eq!(units.len(), kernel.alive.len(), "{seed}: a unit has two main processes{}", self.tail());
+        assert_eq!(units.len(), kernel.alive.len(), "{seed}: a unit has two main processes");
     }
 
     fn check_demanded(&self, system: &System, definition: &Definition) {
         let seed = self.seed;
         let Some(status) = system.service(&definition.name) else {
-            panic!("{seed}: {} is not there{}", definition.name, self.tail())
+            panic!("{seed}: {} is not there", definition.name)
         };
         if definition.start == StartType::Auto || definition.owner == Owner::Builtin {
-            assert!(status.state == State::Running, "{seed}: {status:?} should run{}", self.tail());
+            assert!(status.state == State::Running, "{seed}: {status:?} should run");
+        }
+    }
+}
+
+impl Drop for Simulation {
+    /// A broken invariant of the model says which, this says how it came to it.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("SESSION0_SIM_SEED={}{}", self.seed, self.tail());
         }
     }
 }

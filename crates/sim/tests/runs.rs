@@ -35,7 +35,7 @@ fn a_seed_replays() {
 #[test]
 #[ignore = "takes minutes: for a night, or after a change of a rule"]
 fn many_seeds() {
-    for seed in seeds(50_000) {
+    for seed in seeds(20_000) {
         Simulation::new(seed).run();
     }
 }

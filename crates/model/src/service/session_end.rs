@@ -32,11 +32,7 @@ impl Services {
             self.touch(slot);
         }
         for slot in self.all() {
-            if self.get(slot).is_some_and(|service| service.file == super::table::File::Gone) {
-                self.forget(turn, slot);
-            } else {
-                self.adopt(turn, slot);
-            }
+            self.adopt(turn, slot);
         }
     }
 }

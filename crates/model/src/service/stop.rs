@@ -128,12 +128,7 @@ impl Services {
             (_, _, After::Start | After::Delay(Duration::ZERO)) => Stopped::Held,
             (_, _, After::Delay(delay)) => Stopped::Restart { at: turn.now + delay },
         };
-        let gone = service.file == File::Gone;
         self.enter(turn, slot, Machine::Stopped(stopped));
-        if gone {
-            self.forget(turn, slot);
-        } else {
-            self.adopt(turn, slot);
-        }
+        self.adopt(turn, slot);
     }
 }

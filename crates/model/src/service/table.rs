@@ -328,7 +328,12 @@ impl Services {
 
     /// What one service does about the state of its neighbours.
     fn look(&mut self, turn: &mut Turn, slot: Slot) {
-        let Some(machine) = self.machine(slot) else { return };
+        let Some(service) = self.get(slot) else { return };
+        let machine = service.machine;
+        if service.file == File::Gone && !machine.engaged() {
+            self.enter(turn, slot, Machine::Stopped(Stopped::Down));
+            return self.forget(turn, slot);
+        }
         match machine {
             Machine::Stopped(Stopped::Down | Stopped::Restart { .. }) => {}
             Machine::Stopped(Stopped::Held) => self.look_held(turn, slot),
