@@ -72,6 +72,15 @@ struct KernelAction {
     mask: u64,
 }
 
+/// Sends a signal by number: only where the number cannot mean somebody else meanwhile (our own child that was not
+/// reaped, or everything in a group that is to get it). A process that is gone is no error.
+pub fn signal(pid: i32, signal: u8) {
+    if pid > 1 {
+        // SAFETY: kill takes integers.
+        unsafe { libc::kill(pid, libc::c_int::from(signal)) };
+    }
+}
+
 /// Whether our own out-of-memory score was lowered, which children must not keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OomScore {

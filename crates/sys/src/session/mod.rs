@@ -17,7 +17,7 @@ mod socket;
 
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{FromRawFd, OwnedFd};
 
 use session0_model::launch::session_plan::{SessionPhase, SessionPlan};
 
@@ -70,21 +70,39 @@ fn phase<T>(phase: SessionPhase, step: Step<T>) -> Result<T, SessionFault> {
     })
 }
 
-/// What an init does first, before it is told anything: closes what it was not granted (0 to `granted_below`),
-/// leaves its parent's terminal, lets nobody look into it.
-pub fn begin(granted_below: u32) -> io::Result<()> {
-    // SAFETY: no descriptor from there on is owned by anything in this process yet: it is the first thing done.
-    if unsafe { libc::syscall(libc::SYS_close_range, granted_below, u32::MAX, 0) } != 0 {
+/// What an init was granted by whoever started it (see [`crate::spawn::session_init`]).
+#[derive(Debug)]
+pub struct Granted {
+    /// 3: where daemons connect.
+    pub listener: OwnedFd,
+    /// 4: the parent of the units' v2 groups.
+    pub work: OwnedFd,
+    /// 5, 6, 7: the session's v1 groups for memory, tasks and cpu, or something else where there is none.
+    pub v1: [OwnedFd; 3],
+}
+
+/// The first number that was not granted.
+const GRANTED_END: i32 = 8;
+
+/// What an init does first, before it is told anything: takes what it was granted and closes everything else, leaves
+/// its parent's terminal, lets nobody look into it. Only once, as the first thing in `main`.
+pub fn begin() -> io::Result<Granted> {
+    // SAFETY: close_range with integers. Nothing in this process owns a descriptor yet.
+    if unsafe { libc::syscall(libc::SYS_close_range, GRANTED_END, u32::MAX, 0) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    for granted in 3..granted_below as i32 {
-        // SAFETY: fcntl with integers; these were granted by spawn and lose nothing by close-on-exec.
-        if unsafe { libc::fcntl(granted, libc::F_SETFD, libc::FD_CLOEXEC) } != 0 {
+    let take = |number: i32| {
+        // SAFETY: fcntl with integers; it fails if the descriptor is not open.
+        if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } != 0 {
             return Err(io::Error::last_os_error());
         }
-    }
+        // SAFETY: it is open (see above), was granted to us, and nobody else owns it.
+        Ok(unsafe { OwnedFd::from_raw_fd(number) })
+    };
+    let granted = Granted { listener: take(3)?, work: take(4)?, v1: [take(5)?, take(6)?, take(7)?] };
     crate::process::new_terminal_session()?;
-    crate::process::set_not_dumpable()
+    crate::process::set_not_dumpable()?;
+    Ok(granted)
 }
 
 /// Makes the session. Facilities that are not in the plan are left out. After an error the process is good for

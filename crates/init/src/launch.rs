@@ -1,0 +1,294 @@
+//! Launches: from a plan to a process, and from a process to an exit.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::epoll::EventFlags;
+use session0_model::id::LaunchId;
+use session0_model::launch::exit::{ExitStatus, LaunchFailure, LaunchPhase, Usage};
+use session0_model::launch::plan::{LaunchPlan, Role};
+use session0_model::launch::wire::{FromInit, Remains, SignalTo};
+use session0_model::time::Time;
+use session0_sys::launch::{Outcome, Place, failure, outcome};
+use session0_sys::reaper::Reaped;
+use session0_sys::{cgroup, packet, pidfd, process};
+
+use crate::directory;
+use crate::exits::Exit;
+use crate::init::Init;
+use crate::poll::Token;
+use crate::unit::{Novelty, OpenFault, Population};
+
+/// One launch whose main process is alive.
+pub struct Launch {
+    /// Its unit.
+    pub unit: String,
+    /// Its main process.
+    pub pid: i32,
+    /// When exec happened; until then its fate.
+    pub state: State,
+    /// The main process, if SetMain made one of it that is not our own child.
+    main: Option<OwnedFd>,
+}
+
+/// How far a launch is.
+pub enum State {
+    /// Between clone and exec.
+    Starting {
+        /// Readable when it is one or the other.
+        fate: OwnedFd,
+        /// Whether a daemon was already told that it is alive.
+        told: Told,
+    },
+    /// exec succeeded then.
+    Running(Time),
+}
+
+/// Whether a launch between clone and exec was already told to a daemon as alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// It was, in a replay that could not wait longer.
+    Alive,
+    /// It was not.
+    Nothing,
+}
+
+/// Launches by their number, and their main processes.
+#[derive(Default)]
+pub struct Launches {
+    /// By number.
+    pub table: BTreeMap<LaunchId, Launch>,
+    by_pid: BTreeMap<i32, LaunchId>,
+    /// Between clone and exec.
+    pub starting: usize,
+}
+
+impl Launches {
+    fn remove(&mut self, launch: LaunchId) -> Option<Launch> {
+        let gone = self.table.remove(&launch)?;
+        if self.by_pid.get(&gone.pid) == Some(&launch) {
+            self.by_pid.remove(&gone.pid);
+        }
+        if matches!(gone.state, State::Starting { .. }) {
+            self.starting -= 1;
+        }
+        Some(gone)
+    }
+}
+
+impl Init {
+    /// Starts a program. Its outcome comes later, a refusal is said now.
+    pub fn launch(&mut self, launch: LaunchId, unit: &str, plan: &LaunchPlan) {
+        if let Err(failure) = self.try_launch(launch, unit, plan) {
+            self.say(&FromInit::LaunchFailed { launch, failure });
+        }
+    }
+
+    fn try_launch(&mut self, launch: LaunchId, name: &str, plan: &LaunchPlan) -> Result<(), LaunchFailure> {
+        let Some(session) = &self.session_made else {
+            return Err(failure(LaunchPhase::Group, rustix::io::Errno::NXIO.raw_os_error()));
+        };
+        if !directory::is_component(name) || self.launches.table.contains_key(&launch) {
+            return Err(failure(LaunchPhase::Group, rustix::io::Errno::INVAL.raw_os_error()));
+        }
+        if self.exits.full() {
+            return Err(failure(LaunchPhase::Group, rustix::io::Errno::AGAIN.raw_os_error()));
+        }
+        let (_, novelty) = self.units.open(name).map_err(|fault| match fault {
+            OpenFault::Group(error) => during(LaunchPhase::Group)(error),
+            OpenFault::Output(error) => during(LaunchPhase::Output)(error),
+        })?;
+        if novelty == Novelty::New {
+            self.feed.pipe(name);
+        }
+        let limited = self.units.limit(name, &plan.limits, session.facilities);
+        limited.map_err(during(LaunchPhase::Limits))?;
+        directory::make(name, plan).map_err(during(LaunchPhase::Directory))?;
+        let Some(unit) = self.units.get_mut(name) else {
+            return Err(failure(LaunchPhase::Group, rustix::io::Errno::NOENT.raw_os_error()));
+        };
+        unit.output.give_to(plan.uid, plan.gid).map_err(during(LaunchPhase::Output))?;
+        let logger = match plan.role {
+            Role::Program => None,
+            Role::Logger => Some(self.logger_descriptors().map_err(during(LaunchPhase::Descriptors))?),
+        };
+        self.clone_child(launch, name, plan, logger)
+    }
+
+    /// The logger's end of a new feed, ours, and the log directory.
+    fn logger_descriptors(&self) -> io::Result<(OwnedFd, OwnedFd, OwnedFd)> {
+        let directory = self.log_directory.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let directory = rustix::io::fcntl_dupfd_cloexec(directory, ABOVE_GRANTED)?;
+        let (theirs, ours) = packet::pair()?;
+        Ok((theirs, ours, directory))
+    }
+
+    fn clone_child(
+        &mut self,
+        launch: LaunchId,
+        name: &str,
+        plan: &LaunchPlan,
+        logger: Option<(OwnedFd, OwnedFd, OwnedFd)>,
+    ) -> Result<(), LaunchFailure> {
+        let (Some(session), Some(unit)) = (&self.session_made, self.units.get(name)) else {
+            return Err(failure(LaunchPhase::Group, rustix::io::Errno::NOENT.raw_os_error()));
+        };
+        let extra: Vec<BorrowedFd<'_>> = match &logger {
+            Some((theirs, _, directory)) => vec![theirs.as_fd(), directory.as_fd()],
+            None => Vec::new(),
+        };
+        let output = unit.output.write.as_fd();
+        let place = Place { group: unit.groups.v2(), v1: unit.groups.v1(), output, extra: &extra };
+        let child = session.launcher.start(plan, &place)?;
+        // From here on there is a child: errors must not make it be forgotten.
+        let watched = self.poll.add(child.fate.as_fd(), Token::Fate(launch), EventFlags::IN);
+        self.launches.by_pid.insert(child.pid, launch);
+        self.launches.starting += 1;
+        let state = State::Starting { fate: child.fate, told: Told::Nothing };
+        let unit = name.to_owned();
+        self.launches.table.insert(launch, Launch { unit, pid: child.pid, state, main: None });
+        if let Err(error) = watched {
+            eprintln!("session0-init: cannot watch launch {}: {error}; its end will tell", launch.0);
+        }
+        if let Some((_, ours, _)) = logger {
+            let connected = self.feed.connect(ours, &self.units, &self.poll);
+            connected.map_err(during(LaunchPhase::Descriptors))?;
+        }
+        Ok(())
+    }
+
+    /// A launch came to exec or did not: says so. Nothing if that is not known yet.
+    pub fn settle(&mut self, launch: LaunchId) {
+        let Some(entry) = self.launches.table.get_mut(&launch) else { return };
+        let State::Starting { fate, told } = &entry.state else { return };
+        let told = *told;
+        match outcome(fate.as_fd()) {
+            Outcome::Pending => {}
+            Outcome::Executed => {
+                self.poll.remove(fate.as_fd());
+                let at = process::now();
+                let (pid, unit) = (entry.pid, entry.unit.clone());
+                entry.state = State::Running(at);
+                self.launches.starting -= 1;
+                if told == Told::Nothing {
+                    let group = self.units.get(&unit).map_or(0, |unit| unit.groups.id);
+                    self.say(&FromInit::Launched { launch, pid, group, at });
+                }
+            }
+            Outcome::Failed(failure) => {
+                self.poll.remove(fate.as_fd());
+                let unit = self.launches.remove(launch).map(|gone| gone.unit).unwrap_or_default();
+                if told == Told::Nothing && self.talking() {
+                    self.say(&FromInit::LaunchFailed { launch, failure });
+                } else {
+                    // No daemon, or one that believes it alive: then this is how it ended.
+                    self.ended(launch, &unit, ExitStatus::Exited(EXEC_FAILED), Usage::default());
+                }
+            }
+        }
+    }
+
+    /// A child ended. If it was a launch's main process, that is the launch's exit.
+    pub fn reaped(&mut self, reaped: Reaped) {
+        let Some(launch) = self.launches.by_pid.remove(&reaped.pid) else { return };
+        self.settle(launch);
+        if let Some(gone) = self.launches.remove(launch) {
+            if let Some(main) = &gone.main {
+                self.poll.remove(main.as_fd());
+            }
+            if let State::Starting { fate, .. } = &gone.state {
+                // Killed before exec, while somebody else still holds its pipe.
+                self.poll.remove(fate.as_fd());
+            }
+            self.ended(launch, &gone.unit, reaped.status, reaped.usage);
+        }
+    }
+
+    fn ended(&mut self, launch: LaunchId, unit: &str, status: ExitStatus, usage: Usage) {
+        let remains = match self.units.get(unit).map(crate::unit::Unit::population) {
+            Some(Population::Populated) => Remains::Processes,
+            Some(Population::Empty) | None => Remains::Nothing,
+        };
+        let at = process::now();
+        let exit = self.exits.record(Exit { sequence: 0, launch, status, at, remains, usage });
+        if let Some(protocol) = self.protocol() {
+            self.say(&exit.message(protocol));
+        }
+    }
+
+    /// Makes another process the main process of a launch.
+    pub fn set_main(&mut self, launch: LaunchId, pid: i32) {
+        let Some(entry) = self.launches.table.get_mut(&launch) else { return };
+        if entry.pid == pid {
+            return;
+        }
+        // A process that is gone already: the launch keeps the one it has.
+        let Ok(main) = pidfd::open(pid) else { return };
+        if self.launches.by_pid.get(&entry.pid) == Some(&launch) {
+            self.launches.by_pid.remove(&entry.pid);
+        }
+        if let Some(before) = entry.main.take() {
+            self.poll.remove(before.as_fd());
+        }
+        entry.pid = pid;
+        self.launches.by_pid.insert(pid, launch);
+        // If it is not our child, its end is seen only here.
+        let flags = EventFlags::IN | EventFlags::ONESHOT;
+        if let Err(error) = self.poll.add(main.as_fd(), Token::Main(launch), flags) {
+            eprintln!("session0-init: cannot watch process {pid}: {error}");
+        }
+        entry.main = Some(main);
+    }
+
+    /// The main process of a launch, one that SetMain named, ended. If it was our child, reaping tells; if its own
+    /// parent has reaped it, the kernel may still know how it ended.
+    pub fn main_ended(&mut self, launch: LaunchId) {
+        self.reap();
+        let Some(entry) = self.launches.table.get(&launch) else { return };
+        let Some(main) = &entry.main else { return };
+        let status = match pidfd::info(main.as_fd()) {
+            Ok(pidfd::Info { exit: Some(status), .. }) => session0_sys::reaper::exit_status(status),
+            // Its parent has not reaped it yet; the set tells again when it does, because it reports that always.
+            Ok(pidfd::Info { pid: Some(_), .. }) => {
+                let _ = self.poll.change(main.as_fd(), Token::Main(launch), EventFlags::ONESHOT);
+                return;
+            }
+            // This kernel does not tell: it is gone, and nobody said that it failed.
+            Ok(_) | Err(_) => ExitStatus::Exited(0),
+        };
+        self.poll.remove(main.as_fd());
+        if let Some(gone) = self.launches.remove(launch) {
+            self.ended(launch, &gone.unit, status, Usage::default());
+        }
+    }
+
+    /// Sends a signal.
+    pub fn signal(&mut self, launch: LaunchId, signal: u8, to: SignalTo) {
+        let Some(entry) = self.launches.table.get(&launch) else { return };
+        match (to, &entry.main) {
+            (SignalTo::Main, Some(main)) => {
+                // A process that is gone is no error; nothing else can be done about one.
+                let _ = pidfd::send_signal(main.as_fd(), signal);
+            }
+            // Our child: until we reap it, its number means nobody else.
+            (SignalTo::Main, None) => process::signal(entry.pid, signal),
+            (SignalTo::Group, _) => {
+                let Some(unit) = self.units.get(&entry.unit) else { return };
+                for pid in cgroup::processes(unit.groups.v2()).unwrap_or_default() {
+                    process::signal(pid, signal);
+                }
+            }
+        }
+    }
+}
+
+/// Descriptors for children must lie above the numbers they are given there.
+const ABOVE_GRANTED: i32 = 8;
+
+/// What a shell says of a program that could not be executed.
+const EXEC_FAILED: u8 = 127;
+
+fn during(phase: LaunchPhase) -> impl Fn(io::Error) -> LaunchFailure {
+    move |error| failure(phase, error.raw_os_error().unwrap_or(rustix::io::Errno::IO.raw_os_error()))
+}

@@ -1,0 +1,89 @@
+//! What init remembers for its daemon, without looking at it.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use session0_model::limit::{KEPT_DESCRIPTORS_MAX, RECORD_MAX, RECORDS_MAX};
+
+/// Bytes by key, and descriptors by key in the order they came.
+#[derive(Default)]
+pub struct Store {
+    records: BTreeMap<String, Vec<u8>>,
+    kept: Vec<(String, OwnedFd)>,
+}
+
+/// The daemon asked for more than the limits of the model: it is broken, and is cut off.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooMuch;
+
+impl Store {
+    /// Keeps bytes.
+    pub fn store(&mut self, key: String, bytes: Vec<u8>) -> Result<(), TooMuch> {
+        if bytes.len() > RECORD_MAX || key.len() > RECORD_MAX {
+            return Err(TooMuch);
+        }
+        if self.records.len() >= RECORDS_MAX && !self.records.contains_key(&key) {
+            return Err(TooMuch);
+        }
+        self.records.insert(key, bytes);
+        Ok(())
+    }
+
+    /// Forgets bytes.
+    pub fn unstore(&mut self, key: &str) {
+        self.records.remove(key);
+    }
+
+    /// Keeps a descriptor.
+    pub fn keep(&mut self, key: String, descriptor: OwnedFd) -> Result<(), TooMuch> {
+        if let Some((_, kept)) = self.kept.iter_mut().find(|(known, _)| *known == key) {
+            *kept = descriptor;
+            return Ok(());
+        }
+        if self.kept.len() >= KEPT_DESCRIPTORS_MAX || key.len() > RECORD_MAX {
+            return Err(TooMuch);
+        }
+        self.kept.push((key, descriptor));
+        Ok(())
+    }
+
+    /// Closes a descriptor.
+    pub fn release(&mut self, key: &str) {
+        self.kept.retain(|(known, _)| known != key);
+    }
+
+    /// All bytes.
+    pub fn records(&self) -> impl Iterator<Item = (&String, &Vec<u8>)> {
+        self.records.iter()
+    }
+
+    /// All descriptors.
+    pub fn kept(&self) -> impl Iterator<Item = (&String, BorrowedFd<'_>)> {
+        self.kept.iter().map(|(key, descriptor)| (key, descriptor.as_fd()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_hold_and_replacing_is_not_adding() {
+        let mut store = Store::default();
+        assert_eq!(store.store("a".into(), vec![0; RECORD_MAX + 1]), Err(TooMuch));
+        for number in 0..RECORDS_MAX {
+            store.store(number.to_string(), vec![1]).unwrap();
+        }
+        assert_eq!(store.store("one more".into(), vec![]), Err(TooMuch));
+        store.store("0".into(), vec![2]).unwrap();
+        assert_eq!(store.records().find(|(key, _)| *key == "0").unwrap().1, &vec![2]);
+        let null = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+        for number in 0..KEPT_DESCRIPTORS_MAX {
+            store.keep(number.to_string(), null()).unwrap();
+        }
+        assert_eq!(store.keep("one more".into(), null()), Err(TooMuch));
+        store.keep("0".into(), null()).unwrap();
+        store.release("0");
+        assert_eq!(store.kept().count(), KEPT_DESCRIPTORS_MAX - 1);
+    }
+}
