@@ -17,7 +17,7 @@ use session0_sys::process::now;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::api::host::{Door, Host, Subscription};
+use crate::api::host::{Configured, Door, Host, Subscription};
 use crate::config::Settings;
 use crate::dropped::Dropped;
 use crate::event::Events;
@@ -120,9 +120,13 @@ impl State {
             Ok(crate::link::Flushed::All) => self.reply(),
             Ok(crate::link::Flushed::Later) => {}
             Err(error) => {
-                // Init is gone or broken; who watches its process decides which. Nobody is left waiting.
-                message::debug("cannot speak to init", &[("reason", &error)]);
+                message::warn("cannot speak to init", &[("reason", &error)]);
+                // Nobody is left waiting. If init is gone, who watches its process says so; if it is there and does not
+                // read, we begin anew.
                 self.reply();
+                if error.kind() == io::ErrorKind::Other {
+                    self.exit = self.exit.or(Some(Exit::Broken));
+                }
             }
         }
         self.events.flush();
@@ -175,14 +179,13 @@ impl Core {
         }
         state.flush();
         self.0.alarm.notify_one();
-        if state.exit.is_some() {
-            self.0.ended.notify_one();
-        }
+        self.0.ended.notify_one();
     }
 
     /// Sends what was said to init outside the model's effects.
     pub fn flush(&self) {
         self.with(State::flush);
+        self.0.ended.notify_one();
     }
 
     /// We cannot go on: the keeper starts us again, and everything is read back from init.
@@ -283,6 +286,24 @@ impl Host for Core {
         clock::wall_ms(at)
     }
 
+    fn configured(&self, service: &ServiceName) -> Configured {
+        self.with(|state| {
+            let Some(definition) = state.system.definition(service) else { return Configured::default() };
+            let plan = &definition.plan;
+            Configured {
+                command: plan.arguments.clone(),
+                depends: definition.depends.clone(),
+                dependents: state.system.dependents(service),
+            }
+        })
+    }
+
+    fn degraded(&self) -> Vec<(String, String)> {
+        // Whatever is missing was accepted: without that the daemon does not start.
+        let missing = crate::facility::probes().iter().filter(|probe| !probe.found);
+        missing.map(|probe| (probe.name.to_owned(), probe.lost.to_owned())).collect()
+    }
+
     fn identify(&self, door: Door, socket: BorrowedFd<'_>) -> io::Result<Caller> {
         self.with(|state| {
             let place = state.place.clone();
@@ -324,3 +345,6 @@ fn open_log(directory: &std::path::Path, service: &ServiceName) -> io::Result<Ve
     files.reverse();
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests;

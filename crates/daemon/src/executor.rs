@@ -145,7 +145,7 @@ pub fn join(core: &Core, joined: Joined) {
     let Joined { session, incoming } = joined;
     let (link, init) = (session.link.clone(), session.init.clone());
     let notifications = session.kept(key::NOTIFY);
-    let api = session.kept(key::API);
+    let listener = session.kept(key::API);
     core.with(|state| {
         if let Some(outside) = state.outside.as_ref().and_then(|outside| outside.try_clone().ok()) {
             session.link.say_with(&ToInit::Keep { key: OUTSIDE.to_owned() }, outside);
@@ -165,8 +165,10 @@ pub fn join(core: &Core, joined: Joined) {
         Some(socket) => core.spawn_in_session(notify::listen(core.clone(), socket)),
         None => message::error("init keeps no notify socket", &[]),
     }
-    match api {
-        Some(api) => api::serve(core.clone(), Door::Session(SESSION_ZERO), api),
+    match listener {
+        Some(listener) => {
+            core.spawn_in_session(api::listen(core.clone(), Door::Session(SESSION_ZERO), listener))
+        }
         None => message::error("init keeps no API listener", &[]),
     }
     tripwire::start(core);

@@ -61,8 +61,7 @@ fn say(level: Level, words: &str, fields: &[Field<'_>]) {
     if 0 < before {
         line.insert_str(0, &format!("warn messages lost count={before}\n"));
     }
-    // Standard error may be a full pipe that nobody reads: the daemon does not wait for it (it is nonblocking where
-    // that is ours to decide), it counts.
+    // Standard error may be a full pipe that nobody reads: the daemon does not wait for it (see `run`), it counts.
     match std::io::stderr().write_all(line.as_bytes()) {
         Ok(()) => UNWRITTEN.set(0),
         Err(_) => UNWRITTEN.set(before + 1),

@@ -109,6 +109,12 @@ fn absolute(root: &Path) -> Result<PathBuf, Failure> {
 fn harmless() -> Result<(), Fault> {
     // Taken and dropped at once: closed. What may be above is not inherited by anything we start.
     (3..=63).for_each(|number| drop(session0_sys::started::descriptor(number)));
+    // A keeper that does not read our messages must not stop us. A terminal is everybody's and is left as it is.
+    if let Ok(stat) = rustix::fs::fstat(std::io::stderr())
+        && rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Fifo
+    {
+        let _ = rustix::fs::fcntl_setfl(std::io::stderr(), rustix::fs::OFlags::NONBLOCK);
+    }
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     rustix::process::chdir("/").context("change to", "/")
 }

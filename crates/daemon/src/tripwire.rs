@@ -115,16 +115,14 @@ async fn watch(core: Core, key: String, service: ServiceName, connection: OwnedF
             readable.clear_ready();
         }
     }
-    let still = core.with(|state| {
-        let Some(session) = &mut state.session else { return false };
-        session.link.say(&ToInit::Release { key: key.clone() });
-        session.kept.remove(&key);
+    core.with(|state| {
+        if let Some(session) = &mut state.session {
+            session.link.say(&ToInit::Release { key: key.clone() });
+            session.kept.remove(&key);
+        }
         state.held = state.held.saturating_sub(1);
-        // It still waits as long as another of its connections is held.
-        let unit = format!(":{}", service.as_str().to_ascii_lowercase());
-        session.kept.keys().any(|key| key.starts_with(HELD) && key.ends_with(&unit))
     });
-    core.take((!still).then_some(Input::TripwireLeft { service }));
+    core.take([Input::TripwireLeft { service }]);
 }
 
 /// Serves the terminal tripwire: every open is refused and recorded.

@@ -75,7 +75,8 @@ pub struct Joined {
 }
 
 impl Session {
-    fn new(groups: SessionGroups, pidfd: OwnedFd, link: Link, replay: Replay) -> io::Result<Session> {
+    /// Of its parts.
+    pub fn new(groups: SessionGroups, pidfd: OwnedFd, link: Link, replay: Replay) -> io::Result<Session> {
         let mut units = Units::new(groups.init_id()?);
         replay.groups.into_iter().for_each(|(group, unit)| units.insert(group, &unit));
         Ok(Session {
