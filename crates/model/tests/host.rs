@@ -212,6 +212,17 @@ fn a_shutdown_under_way_survives_the_daemon() {
 }
 
 #[test]
+fn a_session_made_after_the_shutdown_began_is_ended() {
+    let mut world = World::new(vec![definition("web")]);
+    world.step(Input::Shutdown);
+    assert!(world.ending);
+    world.step(Input::SessionCreated { session: SESSION_ZERO, protocol: 2 });
+    assert_eq!(world.last, [Effect::EndSession(SESSION_ZERO)]);
+    world.session_ended();
+    assert!(world.exited);
+}
+
+#[test]
 fn a_shutdown_answers_everybody_who_waits() {
     let mut world = World::up(vec![definition("web").notify().demand()]);
     let start = world.start("web");
@@ -489,4 +500,22 @@ fn root_may_do_everything() {
     let mut world = one();
     let id = world.request(root(), Request::Service(ServiceRequest::ReadLog(name("web"))));
     assert_eq!(world.answer(id), &Ok(Reply::Done));
+}
+
+#[test]
+fn an_automatic_service_added_while_no_daemon_was_there_starts() {
+    let mut world = one();
+    world.configuration = configuration(vec![definition("web"), definition("new")]);
+    world.kill_daemon();
+    assert_eq!(world.launches(), ["new"]);
+}
+
+#[test]
+fn a_launch_never_told_of_a_service_without_a_file_is_not_made() {
+    let mut world = World::up(vec![definition("web")]);
+    world.configuration = configuration(Vec::new());
+    world.init.as_mut().expect("it is there").launching.clear();
+    world.kill_daemon();
+    assert!(world.launches().is_empty());
+    assert!(world.last.contains(&Effect::Forget(name("web"))));
 }

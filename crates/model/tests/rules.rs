@@ -226,7 +226,42 @@ fn a_stop_while_a_launch_is_under_way_waits_for_its_answer() {
     assert_eq!(world.code(id), 0);
 }
 
+#[test]
+fn a_launch_answered_after_its_group_was_found_empty_is_killed_again() {
+    let mut world = World::up(vec![definition("web")]);
+    let id = world.stop("web");
+    world.wait();
+    world.group_empty("web");
+    world.launched("web");
+    assert!(world.last.contains(&Effect::KillGroup(name("web"))));
+    world.try_exit("web", KILLED, Remains::Nothing);
+    world.group_empty("web");
+    assert_eq!((world.state("web"), world.code(id)), (State::Stopped, 0));
+}
+
+#[test]
+fn a_start_that_needs_what_is_being_stopped_is_1068() {
+    let mut world = World::running(vec![definition("base"), definition("top").demand().on(&["base"])]);
+    world.stop("base");
+    let id = world.start("top");
+    assert_eq!(world.code(id), 1068);
+    assert_eq!(world.state("top"), State::Stopped);
+}
+
 // Restarting by hand.
+
+#[test]
+fn a_restart_does_not_bring_back_a_dependent_that_is_being_stopped() {
+    let mut world = World::running(chain());
+    let stop = world.stop("top");
+    let restart = world.restart("base");
+    for unit in ["top", "middle", "base"] {
+        world.exit(unit, 0);
+    }
+    world.run_all();
+    assert_eq!((world.code(stop), world.code(restart)), (0, 0));
+    assert_eq!((world.state("middle"), world.state("top")), (State::Running, State::Stopped));
+}
 
 #[test]
 fn a_restart_stops_dependents_and_starts_them_again() {
