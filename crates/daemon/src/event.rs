@@ -80,14 +80,16 @@ impl Events {
 
 /// One line of the file.
 #[derive(serde::Serialize)]
-struct Line<'a> {
+struct Line {
     sequence: u64,
     at_ms: i64,
-    event: &'a Event,
+    #[serde(flatten)]
+    event: session0_api::event::Event,
 }
 
 fn line(recorded: &Recorded) -> String {
-    let line = Line { sequence: recorded.sequence, at_ms: recorded.at_ms, event: &recorded.event };
+    let event = crate::api::translate::event::event(&recorded.event);
+    let line = Line { sequence: recorded.sequence, at_ms: recorded.at_ms, event };
     // These types always encode: they are structs, names and numbers.
     serde_json::to_string(&line).unwrap_or_default() + "\n"
 }
