@@ -13,11 +13,11 @@ use session0_sys::packet::{self, Received};
 
 use crate::line::{self, Unfinished};
 use crate::loss::Amount;
-use crate::pipe::{self, Look, Rest, Scratch};
+use crate::pipe::{self, Look, Rest, Scratch, Writer};
 use crate::sink::{Sink, complain};
 use crate::stamp::stamp;
 use crate::syslog;
-use crate::unit::{Queued, UNKNOWN, Units};
+use crate::unit::{Queued, UNKNOWN, Units, Wait};
 
 /// Tokens of what is not a unit's pipe; those have their index.
 const FEED: u64 = u64::MAX;
@@ -32,6 +32,11 @@ const TURNS_MAX: usize = 32;
 const FEED_BATCH_MAX: usize = 256;
 /// Bytes of one message of the feed: a name, a number, and room.
 const FEED_MESSAGE_MAX: usize = 1024;
+
+/// The first pause before a pipe is looked at again unasked: a writer that resumes at once fills it in less. Each
+/// next pause is twice as long, up to the largest: on a busy machine it resumes later.
+const PAUSE_MIN: Duration = Duration::from_micros(50);
+const PAUSE_MAX: Duration = Duration::from_millis(2);
 
 /// Everything the loop has.
 #[derive(Debug)]
@@ -92,27 +97,41 @@ impl Logger {
                 Err(error) => return Err(error.into()),
             }
             for event in &events {
-                match event.data.u64() {
-                    TERMINATE => {
-                        // init keeps the pipes, and with them the lines that are not finished yet.
-                        self.take_feed()?;
-                        self.flush(Unfinished::Waits);
-                        return Ok(());
-                    }
-                    FEED => {
-                        if self.take_feed()? == Feeding::Closed {
-                            // init is gone, and with us the last to have the pipes.
-                            self.flush(Unfinished::Ends);
-                            return Ok(());
-                        }
-                    }
-                    SYSLOG => self.take_syslog(SYSLOG_BATCH_MAX),
-                    index => self.enqueue(index as u32),
+                let (token, flags) = (event.data.u64(), event.flags);
+                if self.happened(token, flags)? == Feeding::Closed {
+                    return Ok(());
                 }
             }
             self.take_turns();
             self.tick();
         }
+    }
+
+    /// One thing that happened. `Closed`: it was the last.
+    fn happened(&mut self, token: u64, flags: epoll::EventFlags) -> io::Result<Feeding> {
+        match token {
+            TERMINATE => {
+                // init keeps the pipes, and with them the lines that are not finished yet.
+                self.take_feed()?;
+                self.flush(Unfinished::Waits);
+                return Ok(Feeding::Closed);
+            }
+            FEED => {
+                if self.take_feed()? == Feeding::Closed {
+                    // init is gone, and with us the last to have the pipes.
+                    self.flush(Unfinished::Ends);
+                    return Ok(Feeding::Closed);
+                }
+            }
+            SYSLOG => self.take_syslog(SYSLOG_BATCH_MAX),
+            index if flags.contains(epoll::EventFlags::HUP) => {
+                // Nobody can write any more: init has forgotten the unit, or is about to end.
+                self.drain(index as u32, Unfinished::Ends);
+                self.close_pipe(index as u32);
+            }
+            index => self.enqueue(index as u32),
+        }
+        Ok(Feeding::Open)
     }
 
     /// How long there is nothing to do if nothing happens.
@@ -131,10 +150,17 @@ impl Logger {
             if at > now {
                 break;
             }
-            self.stop_waiting(index);
-            self.take(index, Unfinished::Ends);
-            // What came in the meantime, or was more than one look.
-            self.enqueue(index);
+            match self.units.get(index).and_then(|unit| unit.waits) {
+                Some(wait) if wait.until > now => {
+                    // Its turn says when to look the next time.
+                    self.waiting.remove(&(at, index));
+                    self.enqueue(index);
+                }
+                _ => {
+                    self.waiting.remove(&(at, index));
+                    self.end_line(index);
+                }
+            }
         }
         if self.sink.deadline().is_some_and(|at| at <= now) {
             self.sink.tick(&mut self.units, &stamp(SystemTime::now()), now);
@@ -165,44 +191,55 @@ impl Logger {
     /// One turn of one unit.
     fn turn(&mut self, index: u32) {
         let Some(taken) = self.take(index, Unfinished::Waits) else { return };
-        match taken.rest {
-            Rest::More => {
-                self.stop_waiting(index);
-                self.enqueue(index);
-            }
-            Rest::End => self.close_pipe(index),
-            Rest::Nothing if taken.left == 0 => self.stop_waiting(index),
-            Rest::Nothing => {
-                let Some(unit) = self.units.get(index) else { return };
-                if unit.pipe.as_ref().is_some_and(|pipe| pipe::crowded(pipe.as_fd(), taken.left)) {
-                    self.stop_waiting(index);
-                    self.take(index, Unfinished::Ends);
-                    self.enqueue(index);
-                } else {
-                    self.keep_waiting(index, taken.bytes);
-                }
-            }
+        if taken.left > 0 && taken.rest == Rest::Nothing {
+            self.keep_waiting(index, taken);
+            return;
+        }
+        self.stop_waiting(index);
+        // Only a pipe seen empty wakes us for certain when there is something again.
+        if taken.bytes > 0 || taken.rest == Rest::More {
+            self.enqueue(index);
         }
     }
 
     /// An unfinished line is left. Its time runs from when its beginning was first seen.
-    fn keep_waiting(&mut self, index: u32, taken: usize) {
-        if taken > 0 {
-            self.stop_waiting(index);
-        }
-        if let Some(unit) = self.units.get(index)
-            && unit.waits.is_none()
-        {
-            let at = Instant::now() + LOG_PARTIAL_WAIT;
-            unit.waits = Some(at);
-            self.waiting.insert((at, index));
+    fn keep_waiting(&mut self, index: u32, taken: Taken) {
+        let Some(unit) = self.units.get(index) else { return };
+        let Some(pipe) = &unit.pipe else { return };
+        let before = unit.waits;
+        let pause = match pipe::writer(pipe.as_fd(), taken.bytes + taken.left, taken.left) {
+            Writer::Stuck => {
+                self.end_line(index);
+                return;
+            }
+            Writer::Resumes => Some(PAUSE_MIN),
+            Writer::Free => before.and_then(|wait| wait.pause).map(|pause| PAUSE_MAX.min(pause * 2)),
+        };
+        self.stop_waiting(index);
+        let now = Instant::now();
+        let until = match before {
+            Some(wait) if taken.bytes == 0 => wait.until,
+            _ => now + LOG_PARTIAL_WAIT,
+        };
+        let look_at = pause.map_or(until, |pause| until.min(now + pause));
+        if let Some(unit) = self.units.get(index) {
+            unit.waits = Some(Wait { until, look_at, pause });
+            self.waiting.insert((look_at, index));
         }
     }
 
     fn stop_waiting(&mut self, index: u32) {
-        if let Some(at) = self.units.get(index).and_then(|unit| unit.waits.take()) {
-            self.waiting.remove(&(at, index));
+        if let Some(wait) = self.units.get(index).and_then(|unit| unit.waits.take()) {
+            self.waiting.remove(&(wait.look_at, index));
         }
+    }
+
+    /// An unfinished line waits no longer.
+    fn end_line(&mut self, index: u32) {
+        self.stop_waiting(index);
+        self.take(index, Unfinished::Ends);
+        // What came in the meantime, or was more than one look.
+        self.enqueue(index);
     }
 
     /// Looks at a unit's pipe once, writes the lines that are there, and takes them out of the pipe. Without a pipe:
@@ -359,13 +396,19 @@ impl Logger {
         for _ in 0..most {
             let Some(socket) = &self.syslog else { return };
             let mut buffer = [0; SYSLOG_MAX];
-            match datagram::receive(socket.as_fd(), &mut buffer) {
-                Ok(Some(datagram)) => self.syslogged(&datagram, &buffer[..datagram.length]),
+            // As with pipes: it is taken only when it is written.
+            let result = match datagram::peek(socket.as_fd(), &mut buffer) {
+                Ok(Some(datagram)) => {
+                    self.syslogged(&datagram, &buffer[..datagram.length]);
+                    self.syslog.as_ref().map(|socket| datagram::receive(socket.as_fd(), &mut []))
+                }
                 Ok(None) => return,
-                Err(error) => {
-                    complain(&format!("cannot read /dev/log: {error}"));
-                    let _ = epoll::delete(&self.epoll, socket);
-                    self.syslog = None;
+                Err(error) => Some(Err(error)),
+            };
+            if let Some(Err(error)) = result {
+                complain(&format!("cannot read /dev/log: {error}"));
+                if let Some(socket) = self.syslog.take() {
+                    let _ = epoll::delete(&self.epoll, &socket);
                 }
             }
         }

@@ -12,6 +12,8 @@ use crate::store::Reason;
 
 /// Totals are told this long after the first loss since the last time, so that a flood is one datagram, not many.
 const TELL_WAIT: Duration = Duration::from_millis(250);
+/// What the socket had no room for, though it had some, is told after this: its reader is at work.
+const TELL_ON_WAIT: Duration = Duration::from_millis(10);
 
 /// The losses of every unit that had one since we started. They outlive the unit: the daemon counts on totals.
 #[derive(Debug, Default)]
@@ -104,12 +106,16 @@ impl Losses {
     /// Tells the daemon what is new. What its socket has no room for waits for the next time.
     pub fn tell(&mut self, notifier: &Notifier, now: Instant) {
         self.tell_at = None;
+        let mut wait = TELL_WAIT;
         for (unit, loss) in self.units.iter_mut().filter(|(_, loss)| !loss.told) {
             let text = format!("X_SESSION0_LOST={unit} {} {}", loss.total.lines, loss.total.bytes);
             match notifier.send(text.as_bytes()) {
-                Delivery::Done => loss.told = true,
+                Delivery::Done => {
+                    loss.told = true;
+                    wait = TELL_ON_WAIT;
+                }
                 Delivery::Later => {
-                    self.tell_at = Some(now + TELL_WAIT);
+                    self.tell_at = Some(now + wait);
                     return;
                 }
             }

@@ -7,7 +7,7 @@
 //! Nothing here blocks, whatever flags the pipe has: its service can open it too, read from it and set its flags.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -46,8 +46,6 @@ pub enum Rest {
     Nothing,
     /// More than one look may take.
     More,
-    /// Nothing, for ever: no writer is left.
-    End,
 }
 
 impl Scratch {
@@ -65,7 +63,7 @@ impl Scratch {
         let there = waiting(pipe)?;
         let want = there.min(self.buffer.len());
         if want == 0 {
-            return self.look_at_nothing(pipe);
+            return Ok(Look { bytes: 0, rest: Rest::Nothing });
         }
         // Once: a second tee would begin at the pipe's beginning again.
         let seen = match rustix::pipe::tee(pipe, &self.write, want, SpliceFlags::NONBLOCK) {
@@ -74,20 +72,6 @@ impl Scratch {
             Err(error) => return Err(error.into()),
         };
         Ok(Look { bytes: seen, rest: if seen < there { Rest::More } else { Rest::Nothing } })
-    }
-
-    /// tee tells an empty pipe from one that nobody can write to any more.
-    fn look_at_nothing(&mut self, pipe: BorrowedFd<'_>) -> io::Result<Look> {
-        match rustix::pipe::tee(pipe, &self.write, 1, SpliceFlags::NONBLOCK) {
-            Ok(0) => Ok(Look { bytes: 0, rest: Rest::End }),
-            Err(Errno::AGAIN) => Ok(Look { bytes: 0, rest: Rest::Nothing }),
-            Err(error) => Err(error.into()),
-            Ok(_) => {
-                // Something came this moment: the next look sees it whole.
-                self.read(1)?;
-                Ok(Look { bytes: 0, rest: Rest::More })
-            }
-        }
     }
 
     /// Reads what tee put into the scratch pipe, to the last byte. Several reads, because a pipe in packet mode gives
@@ -129,15 +113,36 @@ pub fn waiting(pipe: BorrowedFd<'_>) -> io::Result<usize> {
     Ok(usize::try_from(rustix::io::ioctl_fionread(pipe)?).unwrap_or(usize::MAX))
 }
 
-/// Whether a pipe with this much of an unfinished line may hold up its writer, who could never finish it then.
-pub fn crowded(pipe: BorrowedFd<'_>, unfinished: usize) -> bool {
-    let size = rustix::pipe::fcntl_getpipe_size(pipe.as_fd()).unwrap_or(0);
-    unfinished + ATOMIC_WRITE > size
+/// What an unfinished line in a pipe means for its writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// It goes on when it likes, and its next write wakes us.
+    Free,
+    /// It was perhaps in the middle of a write that the full pipe held up. It goes on now, and if it fills the pipe
+    /// again that wakes nobody: the kernel wakes a reader at the end of a write, or when the pipe was empty, which
+    /// it was not, because of the unfinished line. We have to look again by ourselves.
+    Resumes,
+    /// It may be held up until we take the unfinished line, which it can therefore never finish.
+    Stuck,
+}
+
+/// Tells what a writer does after a look that saw `seen` bytes, of which `left` are an unfinished line.
+pub fn writer(pipe: BorrowedFd<'_>, seen: usize, left: usize) -> Writer {
+    let size = rustix::pipe::fcntl_getpipe_size(pipe).unwrap_or(0);
+    if left + ATOMIC_WRITE > size {
+        Writer::Stuck
+    } else if 2 * (seen + ATOMIC_WRITE) > size {
+        // A full pipe: its pages are at least half full when writes are longer than a page.
+        Writer::Resumes
+    } else {
+        Writer::Free
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsFd;
 
     #[test]
     fn looking_takes_nothing_and_consuming_takes_exactly_that() {
@@ -152,9 +157,8 @@ mod tests {
         scratch.consume(read.as_fd(), 6).unwrap();
         let look = scratch.look(read.as_fd()).unwrap();
         assert_eq!(scratch.seen(look), b"world");
-        drop(write);
         scratch.consume(read.as_fd(), 5).unwrap();
-        assert_eq!(scratch.look(read.as_fd()).unwrap().rest, Rest::End);
+        assert_eq!(scratch.look(read.as_fd()).unwrap(), Look { bytes: 0, rest: Rest::Nothing });
     }
 
     #[test]

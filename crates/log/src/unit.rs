@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use session0_model::id::ServiceName;
 use session0_model::limit::SERVICES_MAX;
@@ -22,11 +22,22 @@ pub struct Unit {
     pub pipe: Option<OwnedFd>,
     /// Its log file, open while there are descriptors enough.
     pub file: Option<OwnedFd>,
-    /// Until when an unfinished line in the pipe waits for its end.
-    pub waits: Option<Instant>,
+    /// Whether an unfinished line is in the pipe, and what is to be done about it.
+    pub waits: Option<Wait>,
     /// Whether it is in the queue of those with something to read.
     pub queued: Queued,
     group: u64,
+}
+
+/// An unfinished line in a unit's pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    /// When it is written as it is.
+    pub until: Instant,
+    /// When the pipe is looked at again, at the latest.
+    pub look_at: Instant,
+    /// How long the last pause between two looks was, if the pipe is looked at without being told that there is more.
+    pub pause: Option<Duration>,
 }
 
 /// Whether a unit is in the queue.
@@ -135,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_unit_takes_little() {
-        assert!(size_of::<Option<Unit>>() <= 64, "{}", size_of::<Option<Unit>>());
+        assert!(size_of::<Option<Unit>>() <= 112, "{}", size_of::<Option<Unit>>());
     }
 
     #[test]

@@ -77,6 +77,19 @@ struct Control([MaybeUninit<u8>; CONTROL_BYTES]);
 
 /// Takes one datagram, if there is one.
 pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<Datagram>> {
+    receive_with(socket, buffer, 0)
+}
+
+/// Looks at the next datagram, if there is one, and leaves it for [`receive`].
+pub fn peek(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<Datagram>> {
+    receive_with(socket, buffer, libc::MSG_PEEK)
+}
+
+fn receive_with(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    flags: libc::c_int,
+) -> io::Result<Option<Datagram>> {
     let mut control = Control([MaybeUninit::uninit(); CONTROL_BYTES]);
     let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: every bit pattern is a valid `msghdr`; zero means no name, no buffers.
@@ -85,7 +98,7 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<D
     header.msg_iovlen = 1;
     header.msg_control = control.0.as_mut_ptr().cast();
     header.msg_controllen = CONTROL_BYTES as _;
-    let flags = libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT;
+    let flags = flags | libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT;
     let length = loop {
         // SAFETY: `header` describes `buffer` and `control`, both alive and writable for the call.
         let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut header, flags) };
@@ -159,6 +172,8 @@ mod tests {
         client.send_to(&[b'x'; 100], &path).unwrap();
         std::fs::remove_file(&path).unwrap();
         let mut buffer = [0; 50];
+        let datagram = peek(socket.as_fd(), &mut buffer).unwrap().unwrap();
+        assert_eq!((datagram.length, datagram.sender.is_some(), datagram.pidfd.is_some()), (7, true, true));
         let datagram = receive(socket.as_fd(), &mut buffer).unwrap().unwrap();
         assert_eq!(&buffer[..datagram.length], b"READY=1");
         assert_eq!(datagram.sender.unwrap().pid as u32, std::process::id());

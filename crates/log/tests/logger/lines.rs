@@ -94,6 +94,25 @@ fn a_writer_that_a_full_pipe_holds_up_goes_on() {
 }
 
 #[test]
+fn one_write_much_larger_than_a_pipe_goes_through() {
+    // Written in one call, it wakes the reader only at its end, or when the pipe is empty: which it never is,
+    // because lines do not end where pages do.
+    let rig = Rig::new();
+    let unit = rig.unit("a");
+    let expected: Vec<String> =
+        (0..100_000).map(|number| format!("a line like any other, {number}")).collect();
+    let text = expected.join("\n") + "\n";
+    let mut write = unit.write.try_clone().unwrap();
+    let writer = std::thread::spawn(move || write.write_all(text.as_bytes()).unwrap());
+    let begun = std::time::Instant::now();
+    until("the write ends", || writer.is_finished());
+    until("it is all read", || unit.unread() == 0);
+    assert_eq!(rig.lines("a"), expected);
+    // 60 pipes full: one of them having to wait until the unfinished line's time is over would show.
+    assert!(begun.elapsed() < 10 * session0_model::limit::LOG_PARTIAL_WAIT, "{:?}", begun.elapsed());
+}
+
+#[test]
 fn tiny_packets_without_an_end_are_read() {
     let rig = Rig::new();
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::DIRECT).unwrap();

@@ -67,6 +67,33 @@ fn a_flood_of_messages_is_all_there() {
 }
 
 #[test]
+fn a_killed_logger_loses_no_message() {
+    let mut rig = Rig::new();
+    let (socket, client) = socket(&rig);
+    rig.feed(&Feed::Syslog, Some(&socket));
+    let sender = std::thread::spawn(move || {
+        for number in 0..20_000 {
+            client.send(format!("<13>n: {number}").as_bytes()).unwrap();
+        }
+    });
+    for _ in 0..15 {
+        let size = rig.size("unknown.log");
+        until("the log grows", || rig.size("unknown.log") > size || sender.is_finished());
+        rig.kill_and_restart();
+        rig.feed(&Feed::Syslog, Some(&socket));
+    }
+    until("all is sent", || sender.is_finished());
+    until("the last", || rig.read("unknown.log").contains(" 19999\n"));
+    let mut next = 0;
+    for line in rig.lines("unknown").iter().filter(|line| !line.contains("cut short")) {
+        let number: usize = line.rsplit(' ').next().unwrap().parse().unwrap();
+        assert!(number <= next, "{next} to {number} are lost");
+        next = number + 1;
+    }
+    assert_eq!(next, 20_000);
+}
+
+#[test]
 fn a_long_message_is_cut_visibly() {
     let rig = Rig::new();
     let (socket, client) = socket(&rig);
