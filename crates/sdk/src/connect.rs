@@ -125,3 +125,91 @@ fn text(error: &io::Error) -> String {
         None => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    struct Directory(PathBuf);
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn directory(name: &str) -> Directory {
+        let path = std::env::temp_dir().join(format!("session0-connect-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("make a directory");
+        Directory(path)
+    }
+
+    fn why(error: Error) -> String {
+        assert!(error.hint().is_some_and(|hint| hint.contains("s0 up")), "{error:?}");
+        error.to_string()
+    }
+
+    #[test]
+    fn a_host_that_is_not_there_is_said_to_be_so_with_what_helps() {
+        let directory = directory("absent");
+        let path = directory.0.join("api");
+        assert!(
+            why(blocking(&path).expect_err("nobody"))
+                .ends_with("there is no such socket, so the host is not up")
+        );
+        drop(UnixListener::bind(&path).expect("bind"));
+        assert!(why(blocking(&path).expect_err("nobody")).ends_with("nobody listens there any more"));
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_for_an_address_is_connected_to() {
+        let directory = directory("long");
+        let deep = directory.0.join("d".repeat(200));
+        std::fs::create_dir_all(&deep).expect("make a directory");
+        // Bound through a link, as its own path fits no address either.
+        let link = directory.0.join("l");
+        std::os::unix::fs::symlink(&deep, &link).expect("link");
+        let _listener = UnixListener::bind(link.join("api")).expect("bind");
+        blocking(&deep.join("api")).expect("connect");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(asynchronous(&deep.join("api"))).expect("connect");
+    }
+
+    #[test]
+    fn a_full_queue_is_waited_for() {
+        let directory = directory("full");
+        let path = directory.0.join("api");
+        let listener = UnixListener::bind(&path).expect("bind");
+        rustix::net::listen(&listener, 1).expect("listen");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut waiting = Vec::new();
+            while let Ok(stream) = tokio::net::UnixStream::connect(&path).await {
+                waiting.push(stream);
+            }
+            let attempt = asynchronous(&path);
+            let accept = async {
+                tokio::time::sleep(CONNECT_PAUSE).await;
+                listener.accept().expect("accept")
+            };
+            let mut attempt = std::pin::pin!(attempt);
+            let mut accept = std::pin::pin!(accept);
+            let mut accepted = None;
+            let connected = std::future::poll_fn(|context| {
+                if accepted.is_none()
+                    && let std::task::Poll::Ready(stream) = accept.as_mut().poll(context)
+                {
+                    accepted = Some(stream);
+                }
+                attempt.as_mut().poll(context)
+            });
+            connected.await.expect("connect");
+            assert!(accepted.is_some());
+        });
+        let path = path.clone();
+        let client = std::thread::spawn(move || blocking(&path).map(drop));
+        listener.accept().expect("accept");
+        client.join().expect("no panic").expect("connect");
+    }
+}

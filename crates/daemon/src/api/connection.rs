@@ -213,15 +213,16 @@ pub async fn unless_gone<T>(stream: BorrowedFd<'_>, work: impl Future<Output = T
 
 /// Ends when the client is gone. A client that only closed its own sending side still wants its answers.
 ///
-/// It watches by a descriptor of its own: the readiness of the other one tells of calls that wait to be read.
-async fn gone(stream: BorrowedFd<'_>) {
+/// It watches by a descriptor of its own, and for writing: the kernel tells of a hang-up in any case, but calls
+/// that wait to be read, and a sending side that was closed, would be told of again and again.
+pub async fn gone(stream: BorrowedFd<'_>) {
     /// How often it is looked at when no descriptor is left to watch with.
     const LOOK: Duration = Duration::from_secs(1);
     let duplicate = stream.try_clone_to_owned().map(std::os::unix::net::UnixStream::from);
     let watch = duplicate.and_then(UnixStream::from_std);
     while !hung_up(stream) {
         match &watch {
-            Ok(watch) => match watch.readable().await {
+            Ok(watch) => match watch.writable().await {
                 Ok(()) => forget_readiness(watch),
                 Err(_) => return,
             },
@@ -232,7 +233,7 @@ async fn gone(stream: BorrowedFd<'_>) {
 
 /// The next wait is for the next change, not for what is known already: tokio takes "would block" for that.
 fn forget_readiness(watch: &UnixStream) {
-    let _ = watch.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+    let _ = watch.try_io(Interest::WRITABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
 }
 
 fn hung_up(stream: BorrowedFd<'_>) -> bool {

@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use session0_api::interface::{Method, Nothing};
@@ -42,9 +43,18 @@ impl Call {
     }
 
     fn parameters<M: Method>(&self) -> Result<M, Answer> {
+        self.read_parameters()
+    }
+
+    fn read_parameters<P: DeserializeOwned>(&self) -> Result<P, Answer> {
         let parameters = match &self.parameters {
             None | Some(Value::Null) => Value::Object(serde_json::Map::new()),
-            Some(parameters) => parameters.clone(),
+            Some(Value::Object(parameters)) => Value::Object(parameters.clone()),
+            // serde would take a list for the fields in their order.
+            Some(_) => {
+                let parameter = "parameters".into();
+                return Err(varlink_error(&varlink_service::Error::InvalidParameter { parameter }));
+            }
         };
         serde_json::from_value(parameters).map_err(|error| invalid_parameter(&error))
     }
@@ -274,7 +284,7 @@ async fn control<H: Host, M: Method<Reply = service::Service>>(
     let request = request(service_name(&tried)?);
     match host.request(caller.clone(), Request::Service(request)).await {
         Ok(Reply::Service(status)) => {
-            let service = translate::service::status(host, &status);
+            let service = translate::service::in_full(host, &status);
             Ok(one::<M>(&service::Service { service }))
         }
         Ok(other) => Err(unexpected(call, &other)),
@@ -330,9 +340,7 @@ fn about(call: &Call) -> Result<Answer, Answer> {
             Ok(Answer::Reply(reply(&info, Continues::No)))
         }
         "org.varlink.service.GetInterfaceDescription" => {
-            let parameters = call.parameters.clone().unwrap_or_default();
-            let wanted: Wanted =
-                serde_json::from_value(parameters).map_err(|error| invalid_parameter(&error))?;
+            let wanted: Wanted = call.read_parameters()?;
             let known = session0_api::INTERFACES.into_iter().chain([varlink_service::DESCRIPTION]);
             match known.into_iter().find(|interface| interface.name().as_str() == wanted.interface) {
                 Some(interface) => {

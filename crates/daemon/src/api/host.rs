@@ -45,6 +45,17 @@ pub struct Subscription {
     pub receiver: tokio::sync::broadcast::Receiver<Rc<Recorded>>,
 }
 
+/// What is configured of a service besides what its status says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Configured {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// The services it depends on.
+    pub depends: Vec<ServiceName>,
+    /// The services that depend on it directly.
+    pub dependents: Vec<ServiceName>,
+}
+
 /// The daemon, as the API server sees it.
 pub trait Host: Clone + 'static {
     /// Runs one request through the model. Dropping the future abandons it.
@@ -55,6 +66,15 @@ pub trait Host: Clone + 'static {
     fn open_log(&self, service: &ServiceName) -> io::Result<Vec<OwnedFd>>;
     /// Wall-clock milliseconds of a monotonic time.
     fn wall_ms(&self, at: Time) -> i64;
+    /// What is configured of a service besides what its status says.
+    fn configured(&self, service: &ServiceName) -> Configured {
+        let _ = service;
+        Configured::default()
+    }
+    /// What this machine lacks and the administrator accepted to be without: name, and what is lost.
+    fn degraded(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
     /// Verifies who is at the other end of an accepted connection.
     fn identify(&self, door: Door, socket: BorrowedFd<'_>) -> io::Result<Caller>;
 }

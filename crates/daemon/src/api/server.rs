@@ -77,7 +77,8 @@ fn admit<H: Host>(host: &H, door: Door, stream: UnixStream, clients: &Clients, l
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             return turn_away(&stream, &not_here(&error));
         }
-        // Mostly a client that is gone already, so that the kernel has nothing to say about it.
+        // Who connected is gone; its socket may live on with somebody else, who is not identified by it.
+        Err(error) if gone(&error) => return turn_away(&stream, &not_here(&error)),
         Err(error) => {
             return turn_away(
                 &stream,
@@ -90,6 +91,11 @@ fn admit<H: Host>(host: &H, door: Door, stream: UnixStream, clients: &Clients, l
         connection.run().await;
         drop(place);
     });
+}
+
+fn gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
 }
 
 /// Says why and closes. What does not fit at once into the fresh socket is not said.

@@ -1,6 +1,6 @@
 //! The host.
 
-use session0_api::host::{HostPhase, HostStatus, Kept, ReloadReport, ServiceCounts};
+use session0_api::host::{Degraded, HostPhase, HostStatus, Kept, ReloadReport, ServiceCounts};
 use session0_model::id::ServiceName;
 use session0_model::system;
 
@@ -21,6 +21,7 @@ pub fn status<H: Host>(host: &H, status: &system::HostStatus) -> HostStatus {
         counts: ServiceCounts { stopped, start_pending, stop_pending, running },
         attention: service::all(host, &status.attention),
         configuration_errors: status.configuration_errors,
+        degraded: host.degraded().into_iter().map(|(facility, lost)| Degraded { facility, lost }).collect(),
     }
 }
 

@@ -3,6 +3,7 @@
 use session0_api::service::{
     Dependents, Kind, OutputLost, ServiceState, ServiceStatus, StartType, TripwireOutcome, Wait, WaitsForUser,
 };
+use session0_model::id::ServiceName;
 use session0_model::service::{definition, status};
 use session0_model::system;
 
@@ -39,6 +40,21 @@ pub fn status<H: Host>(host: &H, service: &status::Status) -> ServiceStatus {
         waits_for_user: service.waits_for_user.as_ref().map(|waits| waits_for_user(host, waits)),
         output_lost: output_lost(service.output_lost),
         stop_wait_ms: ms(service.stop_wait),
+        command: Vec::new(),
+        depends: Vec::new(),
+        dependents: Vec::new(),
+    }
+}
+
+/// One service, with what is configured of it.
+pub fn in_full<H: Host>(host: &H, service: &status::Status) -> ServiceStatus {
+    let configured = host.configured(&service.name);
+    let names = |names: Vec<ServiceName>| names.iter().map(ToString::to_string).collect();
+    ServiceStatus {
+        command: configured.command,
+        depends: names(configured.depends),
+        dependents: names(configured.dependents),
+        ..status(host, service)
     }
 }
 
