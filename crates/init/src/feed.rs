@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::event::epoll::EventFlags;
 use session0_model::launch::wire::{self, Feed as Message};
 use session0_model::limit::SERVICES_MAX;
-use session0_sys::packet::{self, Sent};
+use session0_sys::packet::{self, Received, Sent};
 
 use crate::poll::{Poll, Token};
 use crate::unit::Units;
@@ -67,9 +67,11 @@ impl Feed {
         }
     }
 
-    /// The logger's end of the connection has something: only its end is possible, it never says anything.
-    pub fn readable(&mut self, flags: EventFlags, poll: &Poll) {
-        if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
+    /// Something about the connection: only its end is possible, as a logger never says anything. It may also have
+    /// been the end of the one before, seen only now.
+    pub fn ready(&mut self, poll: &Poll) {
+        let Some(socket) = &self.socket else { return };
+        if !matches!(packet::receive(socket.as_fd(), &mut [0; 1]), Ok(Received::Nothing)) {
             self.disconnect(poll);
         }
     }

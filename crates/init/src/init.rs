@@ -102,8 +102,8 @@ impl Init {
     /// Runs until the session could not be made. Otherwise for ever: a session ends by the kernel's hand.
     pub fn run(mut self) -> io::Result<()> {
         loop {
-            for (token, flags) in self.poll.wait(self.timeout())? {
-                self.event(token, flags)?;
+            for token in self.poll.wait(self.timeout())? {
+                self.event(token)?;
             }
             self.replay_if_settled();
             let syslog = self.session_made.as_ref().map(|made| &made.syslog);
@@ -115,7 +115,7 @@ impl Init {
         }
     }
 
-    fn event(&mut self, token: Token, flags: EventFlags) -> io::Result<()> {
+    fn event(&mut self, token: Token) -> io::Result<()> {
         match token {
             Token::Fate(launch) => self.settle(launch),
             Token::Children => self.reap(),
@@ -123,7 +123,7 @@ impl Init {
             Token::Group(number) => self.group_changed(number),
             Token::Listener => self.accept()?,
             Token::Control => self.read(),
-            Token::Feed => self.feed.readable(flags, &self.poll),
+            Token::Feed => self.feed.ready(&self.poll),
         }
         Ok(())
     }
@@ -170,6 +170,8 @@ impl Init {
     fn accept(&mut self) -> io::Result<()> {
         match Control::accept(self.listener.as_fd(), &self.poll) {
             Ok(Some(mut control)) => {
+                // What the daemon before said last is still to be done: it died believing that it was.
+                self.read_all();
                 let prepared = self.session_made.is_some();
                 control.say(&FromInit::Hello { protocol: SPOKEN, session: self.session, prepared });
                 self.disconnect();
@@ -183,9 +185,16 @@ impl Init {
     }
 
     fn read(&mut self) {
+        self.read_packets(PACKETS_IN_A_TURN);
+    }
+
+    fn read_all(&mut self) {
+        self.read_packets(PACKETS_QUEUED_MAX);
+    }
+
+    fn read_packets(&mut self, count: usize) {
         let mut buffer = std::mem::take(&mut self.buffer);
-        // A bounded number of packets, so that children are reaped in between.
-        for _ in 0..PACKETS_IN_A_TURN {
+        for _ in 0..count {
             let Some(control) = &self.control else { break };
             match packet::receive(control.socket(), &mut buffer) {
                 Ok(Received::Nothing) => break,
@@ -257,5 +266,8 @@ impl Init {
     }
 }
 
-/// Packets of the daemon read before anything else is looked at again.
+/// More packets than a socket's queue holds.
+const PACKETS_QUEUED_MAX: usize = 4096;
+
+/// Packets of the daemon read before anything else is looked at again, so that children are reaped in between.
 const PACKETS_IN_A_TURN: usize = 8;

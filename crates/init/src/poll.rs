@@ -88,7 +88,7 @@ impl Poll {
     }
 
     /// Waits and returns what is ready, in the order of [`Token`].
-    pub fn wait(&self, timeout: Option<Duration>) -> io::Result<Vec<(Token, EventFlags)>> {
+    pub fn wait(&self, timeout: Option<Duration>) -> io::Result<Vec<Token>> {
         let timeout = timeout.map(|span| rustix::event::Timespec {
             tv_sec: span.as_secs() as i64,
             tv_nsec: i64::from(span.subsec_nanos()),
@@ -98,14 +98,14 @@ impl Poll {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let mut ready: Vec<(Token, EventFlags)> = events
+        let mut ready: Vec<Token> = events
             .iter()
             .map(|event| {
-                let (data, flags) = (event.data, event.flags);
-                (Token::decode(data.u64()), flags)
+                let data = event.data;
+                Token::decode(data.u64())
             })
             .collect();
-        ready.sort_unstable_by_key(|(token, _)| *token);
+        ready.sort_unstable();
         Ok(ready)
     }
 }

@@ -14,8 +14,8 @@ fn the_file_systems_of_a_session_are_its_own() {
     let mut host = Host::prepared();
     let mounts = host.shell("look", "cat /proc/self/mountinfo");
     let at = |path: &str| {
-        let lines = mounts.lines().filter(|line| line.split(' ').nth(4) == Some(path));
-        lines.last().unwrap_or_else(|| panic!("nothing at {path} in\n{mounts}")).to_owned()
+        let mut lines = mounts.lines().filter(|line| line.split(' ').nth(4) == Some(path));
+        lines.next_back().unwrap_or_else(|| panic!("nothing at {path} in\n{mounts}")).to_owned()
     };
     assert!(at("/proc").contains("hidepid=invisible"), "{}", at("/proc"));
     assert!(at("/sys").contains(" ro,") && at("/sys").contains("sysfs"), "{}", at("/sys"));
@@ -82,8 +82,7 @@ fn processes_outside_and_of_others_are_not_there() {
     // The shell, ls and grep, and neither init nor the sleeper.
     let count: u32 = text.lines().next().unwrap().parse().unwrap();
     assert!(count <= 3, "{text}");
-    let text = host
-        .shell("root", "ls -l /proc/1/root /proc/1/ns/mnt; cat /proc/1/environ");
+    let text = host.shell("root", "ls -l /proc/1/root /proc/1/ns/mnt; cat /proc/1/environ");
     assert!(!text.contains("->"), "{text}");
     host.say(&session0_model::launch::wire::ToInit::Kill { unit: "sleeper".into() });
     host.exit_of(sleeper);

@@ -1,0 +1,108 @@
+//! How fast init launches. Ignored: run with `cargo test --release -p session0-init --test speed -- --ignored
+//! --nocapture` on a quiet machine.
+
+mod common;
+
+use std::time::Instant;
+
+use common::{Host, root, user_plan};
+use session0_model::id::LaunchId;
+use session0_model::launch::plan::{LaunchPlan, Limits, UserNamespaces};
+use session0_model::launch::wire::{FromInit, ToInit};
+use session0_sys::cgroup::SessionLimits;
+
+const COUNT: u64 = 500;
+
+/// The smallest program there is: it waits for a signal. Needs a C compiler.
+fn pause_program(host: &Host) -> Option<String> {
+    let directory = host.directory.join("state");
+    let source = directory.join("pause.c");
+    let text =
+        "void _start(void) { for (;;) __asm__ volatile (\"syscall\" : : \"a\"(34) : \"rcx\", \"r11\"); }";
+    std::fs::write(&source, text).ok()?;
+    let options = ["-static", "-nostdlib", "-O2", "-o"];
+    let status = std::process::Command::new("cc")
+        .args(options)
+        .arg(directory.join("pause"))
+        .arg(&source)
+        .status()
+        .ok()?;
+    status.success().then(|| "/run/session0/state/pause".into())
+}
+
+struct Figures {
+    launched_ms: f64,
+    killed_ms: f64,
+}
+
+fn measure(host: &mut Host, first: u64, change: impl Fn(&mut LaunchPlan)) -> Figures {
+    let program = pause_program(host).unwrap_or_else(|| "/bin/sleep".into());
+    let mut plan = user_plan("");
+    plan.arguments = vec![program.clone(), "1000".into()];
+    plan.program = program;
+    change(&mut plan);
+    let launches: Vec<ToInit> = (0..COUNT)
+        .map(|number| ToInit::Launch {
+            launch: LaunchId(first + number),
+            unit: format!("unit{number}"),
+            plan: plan.clone(),
+        })
+        .collect();
+    let begin = Instant::now();
+    host.say_all(&launches);
+    let mut packets = 0;
+    for _ in 0..COUNT {
+        packets += u32::from(host.said.is_empty());
+        match host.next("Launched").0 {
+            FromInit::Launched { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let launched_ms = begin.elapsed().as_secs_f64() * 1000.0;
+    let begin = Instant::now();
+    let kills: Vec<ToInit> =
+        (0..COUNT).map(|number| ToInit::Kill { unit: format!("unit{number}") }).collect();
+    host.say_all(&kills);
+    for _ in 0..2 * COUNT {
+        host.next("Exited and GroupEmpty");
+    }
+    let killed_ms = begin.elapsed().as_secs_f64() * 1000.0;
+    println!("    answered in {packets} packets");
+    Figures { launched_ms, killed_ms }
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn five_hundred_launches() {
+    if !root("five_hundred_launches") {
+        return;
+    }
+    let limits = SessionLimits { tasks: Some(4096), memory: Some(2 << 30), cpu_percent: None };
+    let begin = Instant::now();
+    let mut host = Host::prepared_with(limits, |_| {});
+    println!("session with init, prepared: {:.1} ms", begin.elapsed().as_secs_f64() * 1000.0);
+    let mut first = 1;
+    for round in 0..4 {
+        for (name, change) in VARIANTS {
+            let Figures { launched_ms, killed_ms } = measure(&mut host, first, change);
+            println!("round {round}: {name}: {launched_ms:.1} ms launched, {killed_ms:.1} ms killed");
+            first += COUNT;
+        }
+    }
+    let smaps = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", host.init.pid)).unwrap();
+    for line in smaps.lines().filter(|line| line.starts_with("Pss:") || line.starts_with("Private")) {
+        println!("{line}");
+    }
+}
+
+/// A name and what is different.
+type Variant = (&'static str, fn(&mut LaunchPlan));
+
+const VARIANTS: &[Variant] = &[
+    ("everything on", |_| {}),
+    ("user namespaces allowed", |plan| plan.user_namespaces = UserNamespaces::Allowed),
+    ("limits of its own", |plan| {
+        plan.limits =
+            Limits { memory: Some(64 << 20), tasks: Some(64), cpu_percent: Some(50), open_files: None };
+    }),
+];
