@@ -57,6 +57,18 @@ pub struct HostStatus {
     pub attention: Vec<ServiceStatus>,
     /// Service files left out at the last load because of errors.
     pub configuration_errors: u32,
+    /// Facilities the machine lacks and the administrator accepted to be without; empty if nothing is weaker.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub degraded: Vec<Degraded>,
+}
+
+/// A facility the machine lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, CustomType)]
+pub struct Degraded {
+    /// Its name.
+    pub facility: String,
+    /// What is lost without it.
+    pub lost: String,
 }
 
 /// A service left as it was by a reload.
@@ -173,7 +185,7 @@ interface! {
     /// The host: its status, its configuration, its end, and what happens on it.
     interface "io.session0.Host";
     types [
-        HostStatus, HostPhase, ServiceCounts, SessionStatus, ConnectState, ServiceStatus, ServiceState,
+        HostStatus, HostPhase, ServiceCounts, Degraded, SessionStatus, ConnectState, ServiceStatus, ServiceState,
         StartType, Kind, Failure, FailureKind, Exit, Usage, WaitsForUser, TripwireOutcome, OutputLost,
         Kept, Event, EventKind,
     ];

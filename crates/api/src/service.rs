@@ -150,6 +150,15 @@ pub struct ServiceStatus {
     pub output_lost: OutputLost,
     /// The time from its stop signal to its kill, in milliseconds.
     pub stop_wait_ms: u64,
+    /// Its command line; only in answers about one service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// The services it depends on; only in answers about one service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends: Vec<String>,
+    /// The services that depend on it; only in answers about one service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependents: Vec<String>,
 }
 
 /// When `Start`, `Stop` and `Restart` answer.

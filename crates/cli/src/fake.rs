@@ -33,6 +33,9 @@ pub fn stopped(name: &str) -> ServiceStatus {
         waits_for_user: None,
         output_lost: OutputLost::default(),
         stop_wait_ms: 20_000,
+        command: Vec::new(),
+        depends: Vec::new(),
+        dependents: Vec::new(),
     }
 }
 

@@ -94,6 +94,10 @@ fn attention(output: &Output, host: &HostStatus, now: i64) -> Vec<String> {
 
 fn degraded(context: &Context, host: &HostStatus) -> Vec<String> {
     let mut lines = Vec::new();
+    for missing in &host.degraded {
+        let text = format!("degraded: no {}, so {}", missing.facility, describe::one_line(&missing.lost));
+        lines.push(context.output.paint(Paint::Moving, &text));
+    }
     if host.configuration_errors > 0 {
         let files = count(host.configuration_errors.into(), "service file");
         let text = format!(

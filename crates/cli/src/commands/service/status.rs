@@ -77,9 +77,12 @@ fn text(output: &Output, service: &ServiceStatus, now: i64) -> String {
     let state = output.paint(describe::state_paint(service), describe::state(service));
     page.row("state", format!("{state} since {}", time::stamp_and_ago(service.since_ms, now)));
     page.some("pid", service.pid.map(|pid| format!("{pid} (in Session 0)")));
+    page.some("command", command(&service.command));
     page.row("account", service.account.clone());
     page.row("start", describe::start(service.start).to_owned());
     page.row("kind", describe::kind(service.kind).to_owned());
+    page.some("needs", names(&service.depends));
+    page.some("needed by", names(&service.dependents));
     page.some("says", service.text.as_deref().map(describe::one_line));
     if service.reloading {
         page.row("reloading", "its own configuration, at the moment".to_owned());
@@ -94,6 +97,29 @@ fn text(output: &Output, service: &ServiceStatus, now: i64) -> String {
         page.row("output lost", output.paint(Paint::Bad, &text));
     }
     page.lines.join("\n")
+}
+
+/// As a shell would be told; a long script is cut.
+fn command(words: &[String]) -> Option<String> {
+    const SHOWN_MAX: usize = 120;
+    let plain = |word: &str| {
+        !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "/._-:+@%,=".contains(c))
+    };
+    let quoted = words.iter().map(|word| match plain(word) {
+        true => word.clone(),
+        false => format!("'{}'", describe::one_line(word)),
+    });
+    let text = quoted.collect::<Vec<_>>().join(" ");
+    let cut: String = text.chars().take(SHOWN_MAX).collect();
+    match (text.is_empty(), cut.len() < text.len()) {
+        (true, _) => None,
+        (false, true) => Some(format!("{cut} ...")),
+        (false, false) => Some(text),
+    }
+}
+
+fn names(names: &[String]) -> Option<String> {
+    if names.is_empty() { None } else { Some(names.join(", ")) }
 }
 
 fn failure(page: &mut Page, output: &Output, service: &ServiceStatus, now: i64) {
