@@ -58,7 +58,7 @@ pub struct HostStatus {
     /// Service files left out at the last load because of errors.
     pub configuration_errors: u32,
     /// Facilities the machine lacks and the administrator accepted to be without; empty if nothing is weaker.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub degraded: Vec<Degraded>,
 }
 

@@ -151,13 +151,13 @@ pub struct ServiceStatus {
     /// The time from its stop signal to its kill, in milliseconds.
     pub stop_wait_ms: u64,
     /// Its command line; only in answers about one service.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub command: Vec<String>,
     /// The services it depends on; only in answers about one service.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub depends: Vec<String>,
     /// The services that depend on it; only in answers about one service.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub dependents: Vec<String>,
 }
 

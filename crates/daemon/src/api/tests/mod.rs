@@ -28,7 +28,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{Notify, broadcast};
 use tokio::task::JoinHandle;
 
-use super::host::{Door, Host, Recorded, Subscription};
+use super::host::{Configured, Door, Host, Recorded, Subscription};
 use super::limits::Limits;
 use super::server;
 
@@ -216,6 +216,14 @@ impl Host for FalseHost {
 
     fn wall_ms(&self, at: Time) -> i64 {
         i64::try_from(at.0 / 1_000_000).unwrap_or(i64::MAX)
+    }
+
+    fn configured(&self, service: &ServiceName) -> Configured {
+        Configured {
+            command: vec![format!("/bin/{service}")],
+            depends: vec![name("net")],
+            dependents: Vec::new(),
+        }
     }
 
     fn identify(&self, _door: Door, _socket: BorrowedFd<'_>) -> io::Result<Caller> {
