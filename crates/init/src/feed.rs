@@ -17,6 +17,7 @@ use crate::unit::Units;
 enum Item {
     Syslog,
     Pipe(String),
+    Group(String),
     Gone(String),
 }
 
@@ -54,6 +55,11 @@ impl Feed {
     /// A unit has a pipe.
     pub fn pipe(&mut self, unit: &str) {
         self.push(Item::Pipe(unit.to_owned()));
+    }
+
+    /// A unit's group is another one.
+    pub fn group(&mut self, unit: &str) {
+        self.push(Item::Group(unit.to_owned()));
     }
 
     /// A unit is gone.
@@ -99,6 +105,9 @@ impl Feed {
                     let message = Message::Pipe { unit: name.clone(), group: unit.groups.id };
                     (message, Some(unit.output.read.as_fd()))
                 }),
+                Item::Group(name) => units
+                    .get(name)
+                    .map(|unit| (Message::Group { unit: name.clone(), group: unit.groups.id }, None)),
                 Item::Gone(name) => Some((Message::Gone { unit: name.clone() }, None)),
             };
             if let Some((message, descriptor)) = descriptor {

@@ -99,8 +99,10 @@ impl Init {
             OpenFault::Group(error) => during(LaunchPhase::Group)(error),
             OpenFault::Output(error) => during(LaunchPhase::Output)(error),
         })?;
-        if novelty == Novelty::New {
-            self.feed.pipe(name);
+        match novelty {
+            Novelty::New => self.feed.pipe(name),
+            Novelty::Group => self.feed.group(name),
+            Novelty::Known => {}
         }
         let limited = self.units.limit(name, &plan.limits, session.facilities);
         limited.map_err(during(LaunchPhase::Limits))?;

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use session0_model::launch::session_plan::SessionPlan;
 use session0_model::launch::wire::{self, FromInit, PROTOCOL_OLDEST, ToInit};
 use session0_sys::launch::Launcher;
-use session0_sys::{cgroup, process, session};
+use session0_sys::{process, session};
 
 use crate::control::{SPOKEN, Stage};
 use crate::init::{Init, SessionMade};
@@ -140,9 +140,7 @@ impl Init {
             Some(unit) => match unit.population() {
                 Population::Empty => true,
                 Population::Populated => {
-                    // Watched first, so that its end cannot be missed.
-                    let killed = unit.watch(poll).and_then(|()| cgroup::kill(unit.groups.v2()));
-                    if let Err(error) = killed {
+                    if let Err(error) = unit.kill(poll) {
                         eprintln!("session0-init: cannot kill {name}: {error}");
                     }
                     false

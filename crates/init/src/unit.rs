@@ -23,6 +23,15 @@ pub struct Unit {
     pub output: Output,
     /// While somebody wants to know when the group is empty.
     watch: Option<OwnedFd>,
+    history: History,
+}
+
+/// Whether a group was ever killed. The kernel (6.18) kills everything that is *born* into such a group by clone3: it
+/// compares the kill count of the new group with that of the parent's. So a group that was killed is made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum History {
+    Fresh,
+    Killed,
 }
 
 /// An output pipe.
@@ -69,14 +78,21 @@ impl Unit {
         }
     }
 
-    /// Wants to know when its group is empty.
-    pub fn watch(&mut self, poll: &Poll) -> io::Result<()> {
+    fn watch(&mut self, poll: &Poll) -> io::Result<()> {
         if self.watch.is_none() {
             let events = self.groups.events()?;
             poll.add(events.as_fd(), Token::Group(self.number), EventFlags::PRI)?;
             self.watch = Some(events);
         }
         Ok(())
+    }
+
+    /// Kills everything in its group, and will tell when that has happened.
+    pub fn kill(&mut self, poll: &Poll) -> io::Result<()> {
+        // Watched first, so that its end cannot be missed.
+        self.watch(poll)?;
+        self.history = History::Killed;
+        cgroup::kill(self.groups.v2())
     }
 
     /// Does not want to know any more.
@@ -101,12 +117,14 @@ pub struct Units {
     leaving: Vec<String>,
 }
 
-/// Whether a unit was there before.
+/// What the logger does not know yet about a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Novelty {
     /// It was made now.
     New,
-    /// It was there.
+    /// Its group was made anew.
+    Group,
+    /// Nothing.
     Known,
 }
 
@@ -123,12 +141,21 @@ impl Units {
             let groups = self.work.open(name).map_err(OpenFault::Group)?;
             let output = Output::new().map_err(OpenFault::Output)?;
             self.last_number += 1;
-            let unit = Unit { number: self.last_number, groups, output, watch: None };
+            let unit =
+                Unit { number: self.last_number, groups, output, watch: None, history: History::Fresh };
             return Ok((self.table.entry(name.to_owned()).or_insert(unit), Novelty::New));
         }
-        match self.table.get_mut(name) {
-            Some(unit) => Ok((unit, Novelty::Known)),
-            None => Err(OpenFault::Group(io::ErrorKind::NotFound.into())),
+        let work = &self.work;
+        let Some(unit) = self.table.get_mut(name) else {
+            return Err(OpenFault::Group(io::ErrorKind::NotFound.into()));
+        };
+        match unit.history {
+            History::Fresh => Ok((unit, Novelty::Known)),
+            History::Killed => {
+                work.renew(name, &mut unit.groups).map_err(OpenFault::Group)?;
+                unit.history = History::Fresh;
+                Ok((unit, Novelty::Group))
+            }
         }
     }
 

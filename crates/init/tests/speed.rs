@@ -41,6 +41,7 @@ fn measure(host: &mut Host, first: u64, change: impl Fn(&mut LaunchPlan)) -> Fig
     plan.arguments = vec![program.clone(), "1000".into()];
     plan.program = program;
     change(&mut plan);
+    host.said.clear();
     let launches: Vec<ToInit> = (0..COUNT)
         .map(|number| ToInit::Launch {
             launch: LaunchId(first + number),

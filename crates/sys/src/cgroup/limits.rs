@@ -63,6 +63,17 @@ impl SessionLimits {
     }
 }
 
+impl SessionLimits {
+    /// No limit for one controller.
+    pub(crate) fn clear(&mut self, controller: Controller) {
+        match controller {
+            Controller::Memory => self.memory = None,
+            Controller::Tasks => self.tasks = None,
+            Controller::Cpu => self.cpu_percent = None,
+        }
+    }
+}
+
 /// Which kind of control group a descriptor is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {

@@ -48,6 +48,21 @@ impl Work {
         Ok(UnitGroups { v2, v1: [None, None, None], limits: SessionLimits::default(), id })
     }
 
+    /// Removes a unit's empty v2 group and makes it anew, under a new id; limits are to be set again. EBUSY while it
+    /// has processes.
+    pub fn renew(&self, unit: &str, groups: &mut UnitGroups) -> io::Result<()> {
+        super::remove(self.v2.as_fd(), OsStr::new(unit))?;
+        let new = self.open(unit)?;
+        groups.v2 = new.v2;
+        groups.id = new.id;
+        for (index, controller) in Controller::ALL.into_iter().enumerate() {
+            if groups.v1[index].is_none() {
+                groups.limits.clear(controller);
+            }
+        }
+        Ok(())
+    }
+
     /// Makes a unit's limits these. Only what changed is written; a controller the session was made without
     /// (accepted by the administrator) is left out.
     pub fn limit(
