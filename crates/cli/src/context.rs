@@ -40,8 +40,13 @@ impl Context {
     /// A failure of a call.
     pub fn failure(&self, tried: &str, error: Error) -> Failure {
         let code = error.code().unwrap_or(0);
-        let hint = error.hint().map(str::to_owned);
-        let reason = error.to_string();
+        let hint = error.hint().map(|hint| self.with_root(hint));
+        let words = error.to_string();
+        // The host says itself what could not be done; once is enough.
+        let (tried, reason) = match words.strip_prefix("could not ").and_then(|rest| rest.split_once(": ")) {
+            Some((tried, reason)) => (tried, reason.to_owned()),
+            None => (tried, words.clone()),
+        };
         let failure = match error {
             Error::Refused(_) => Failure::refused(tried, reason),
             Error::NotPermitted(_) => Failure::new(Kind::NotPermitted, tried, reason),
@@ -53,6 +58,11 @@ impl Context {
             None => failure,
         };
         failure.code(code)
+    }
+
+    /// The host's hints name commands for the machine's own host.
+    fn with_root(&self, hint: &str) -> String {
+        hint.replace("`s0 ", &format!("`s0 {}", self.root.flag()))
     }
 
     fn unreachable(&self, tried: &str, reason: String) -> Failure {

@@ -6,7 +6,6 @@ use session0::api::service::{Kind, ServiceState, ServiceStatus, StartType, Tripw
 use session0::api::session::ConnectState;
 
 use crate::output::Paint;
-use crate::time;
 
 /// A state's name, as Windows' tools print it.
 pub fn state(service: &ServiceStatus) -> &'static str {
@@ -89,12 +88,29 @@ pub fn exit(exit: &Exit) -> String {
 }
 
 /// Why a service wants attention, in one line; `None` when it does not.
-pub fn attention(service: &ServiceStatus, now: i64) -> Option<String> {
-    let mut reasons = service.attention.clone();
-    if let Some(at) = service.restart_at_ms.filter(|_| service.state == ServiceState::Stopped) {
-        reasons.push(format!("starts again in {}", time::age((at - now).max(0))));
-    }
+pub fn attention(service: &ServiceStatus) -> Option<String> {
+    let reasons = &service.attention;
     if reasons.is_empty() { None } else { Some(one_line(&reasons.join("; "))) }
+}
+
+/// Its description, without its own name before it.
+pub fn about(service: &ServiceStatus) -> String {
+    let text = one_line(&service.description);
+    let prefix = format!("{}: ", service.name);
+    text.strip_prefix(&prefix).map_or(text.clone(), str::to_owned)
+}
+
+/// Words of a command line as a shell would be told them.
+pub fn command(words: &[String]) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-:+@%,=".contains(c);
+    let quoted = words.iter().map(|word| match word {
+        word if !word.is_empty() && word.chars().all(plain) => word.clone(),
+        word if word.contains('\'') && !word.contains(['"', '$', '`', '\\']) => {
+            format!("\"{}\"", one_line(word))
+        }
+        word => format!("'{}'", one_line(word).replace('\'', "'\\''")),
+    });
+    quoted.collect::<Vec<_>>().join(" ")
 }
 
 /// A text from elsewhere on one line, without control characters.

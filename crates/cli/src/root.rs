@@ -41,9 +41,14 @@ impl Root {
         self.run("api")
     }
 
-    /// What `s0` needs before a verb to mean this root, with a space at the end: `--root /tmp/x ` or nothing.
+    /// What `s0` needs before a verb to mean this root, with a space at the end: `--root /tmp/x `, or nothing where the
+    /// environment says it already.
     pub fn flag(&self) -> String {
-        if self.is_machine() { String::new() } else { format!("--root {} ", self.0.display()) }
+        let environment = std::env::var_os("SESSION0_ROOT").filter(|root| !root.is_empty());
+        if self.is_machine() || environment.is_some_and(|root| Root::new(Some(Path::new(&root))) == *self) {
+            return String::new();
+        }
+        format!("--root {} ", self.0.display())
     }
 }
 

@@ -49,7 +49,7 @@ fn screen(context: &Context, host: &HostStatus, now: i64) -> String {
     }
     lines.push(format!("services     {}", counts(output, host)));
     lines.push(String::new());
-    lines.extend(attention(output, host, now));
+    lines.extend(attention(output, host));
     lines.extend(degraded(context, host));
     lines.join("\n")
 }
@@ -78,14 +78,14 @@ fn counts(output: &Output, host: &HostStatus) -> String {
     if shown.is_empty() { "none configured".to_owned() } else { shown.join(", ") }
 }
 
-fn attention(output: &Output, host: &HostStatus, now: i64) -> Vec<String> {
+fn attention(output: &Output, host: &HostStatus) -> Vec<String> {
     if host.attention.is_empty() {
         return vec!["no service wants attention".to_owned()];
     }
     let mut listing =
         Listing::new(&[("WANTS ATTENTION", Align::Left), ("STATE", Align::Left), ("WHY", Align::Left)], "");
     for service in &host.attention {
-        let why = describe::attention(service, now).unwrap_or_default();
+        let why = describe::attention(service).unwrap_or_default();
         let state = Field::painted(describe::state(service), describe::state_paint(service));
         listing.row(vec![service.name.clone().into(), state, why.into()]);
     }

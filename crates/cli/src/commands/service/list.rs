@@ -40,9 +40,9 @@ fn listing(services: &[ServiceStatus], now: i64) -> Listing {
         Listing::new(&headings, "no services; their files belong into etc/session0/services/<name>.toml");
     for service in services {
         let paint = describe::state_paint(service);
-        let about = match describe::attention(service, now) {
+        let about = match describe::attention(service) {
             Some(reason) => Field::painted(reason, crate::output::Paint::Bad),
-            None => describe::one_line(&service.description).into(),
+            None => describe::about(service).into(),
         };
         listing.row(vec![
             service.name.clone().into(),

@@ -68,9 +68,9 @@ fn last_words(last: &Result<Vec<String>, Error>) -> String {
 }
 
 fn text(output: &Output, service: &ServiceStatus, now: i64) -> String {
-    let mut page = Page { lines: Vec::new() };
+    let mut page = Page { lines: Vec::new(), width: output.width.map(usize::from) };
     let title = output.paint(Paint::Strong, &service.name);
-    page.lines.push(match describe::one_line(&service.description) {
+    page.lines.push(match describe::about(service) {
         about if about.is_empty() => title,
         about => format!("{title}: {about}"),
     });
@@ -99,17 +99,10 @@ fn text(output: &Output, service: &ServiceStatus, now: i64) -> String {
     page.lines.join("\n")
 }
 
-/// As a shell would be told; a long script is cut.
+/// A long script is cut.
 fn command(words: &[String]) -> Option<String> {
-    const SHOWN_MAX: usize = 120;
-    let plain = |word: &str| {
-        !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "/._-:+@%,=".contains(c))
-    };
-    let quoted = words.iter().map(|word| match plain(word) {
-        true => word.clone(),
-        false => format!("'{}'", describe::one_line(word)),
-    });
-    let text = quoted.collect::<Vec<_>>().join(" ");
+    const SHOWN_MAX: usize = 240;
+    let text = describe::command(words);
     let cut: String = text.chars().take(SHOWN_MAX).collect();
     match (text.is_empty(), cut.len() < text.len()) {
         (true, _) => None,
@@ -160,11 +153,16 @@ fn user(page: &mut Page, output: &Output, service: &ServiceStatus, now: i64) {
 /// Words on the left, what they are on the right.
 struct Page {
     lines: Vec<String>,
+    width: Option<usize>,
 }
 
 impl Page {
     fn row(&mut self, what: &str, text: String) {
-        self.lines.push(format!("  {what:>11}  {text}"));
+        let mut what = what;
+        for line in wrapped(&text, self.width) {
+            self.lines.push(format!("  {what:>11}  {line}"));
+            what = "";
+        }
     }
 
     fn some(&mut self, what: &str, text: Option<String>) {
@@ -172,6 +170,28 @@ impl Page {
             self.row(what, text);
         }
     }
+}
+
+/// Cut at spaces so that it stays right of the words on the left. Text with colours in it is short and left alone.
+fn wrapped(text: &str, width: Option<usize>) -> Vec<String> {
+    const LEFT: usize = 15;
+    let room = match width {
+        Some(width) if width >= 2 * LEFT && !text.contains('\x1b') => width - LEFT,
+        _ => return vec![text.to_owned()],
+    };
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.len() - 1;
+        if !lines[last].is_empty() && lines[last].chars().count() + 1 + word.chars().count() > room {
+            lines.push(word.to_owned());
+        } else if lines[last].is_empty() {
+            lines[last].push_str(word);
+        } else {
+            lines[last].push(' ');
+            lines[last].push_str(word);
+        }
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -206,6 +226,22 @@ mod tests {
         for part in ["waiting for a user nobody can see", "open /dev/tty", "a message box", "refused"] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_long_text_stays_right_of_its_word() {
+        assert_eq!(wrapped("aaaa bbbb cccc dddd", Some(30)), ["aaaa bbbb cccc", "dddd"]);
+        assert_eq!(wrapped("aaaa bbbb", None), ["aaaa bbbb"]);
+    }
+
+    #[test]
+    fn a_command_is_quoted_as_a_shell_wants_it() {
+        let words =
+            |words: &[&str]| describe::command(&words.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(words(&["/bin/sh", "-c", "a b"]), "/bin/sh -c 'a b'");
+        assert_eq!(words(&["echo", "it's"]), "echo \"it's\"");
+        assert_eq!(words(&["echo", "it's $5"]), "echo 'it'\\''s $5'");
+        assert_eq!(words(&["echo", ""]), "echo ''");
     }
 
     #[test]
