@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use session0_model::access::Caller;
 use session0_model::event::Event;
@@ -180,6 +181,18 @@ impl Core {
         state.flush();
         self.0.alarm.notify_one();
         self.0.ended.notify_one();
+    }
+
+    /// Gives memory back that a burst of work (a start, a reload) needed, once it is over.
+    pub fn settle_memory(&self) {
+        /// After the burst, and once more in case it took longer.
+        const WAITS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
+        tokio::task::spawn_local(async {
+            for wait in WAITS {
+                tokio::time::sleep(wait).await;
+                session0_sys::memory::give_back();
+            }
+        });
     }
 
     /// Sends what was said to init outside the model's effects.

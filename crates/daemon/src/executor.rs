@@ -43,6 +43,7 @@ pub fn perform(core: &Core, state: &mut State, effect: Effect) {
         Effect::LoadConfiguration => {
             let configuration = load::again(state);
             state.inputs.push_back(Input::Loaded(configuration));
+            core.settle_memory();
         }
         Effect::Exit(reason) => state.exit = Some(Exit::Asked(reason)),
     }
@@ -173,6 +174,7 @@ pub fn join(core: &Core, joined: Joined) {
     }
     tripwire::start(core);
     core.flush();
+    core.settle_memory();
 }
 
 /// Key of the outer API listener among the kept descriptors.

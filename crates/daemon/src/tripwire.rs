@@ -9,7 +9,6 @@ use session0_model::service::status::TripwireOutcome;
 use session0_model::system::Input;
 use session0_sys::fanotify::{self, Answer};
 use session0_sys::{packet, peer};
-use tokio::io::unix::AsyncFd;
 
 use crate::core::{Core, State};
 use crate::message;

@@ -13,6 +13,7 @@ pub mod fault;
 pub mod files;
 pub mod launch;
 pub mod lock;
+pub mod memory;
 pub mod mount;
 pub mod packet;
 pub mod peer;

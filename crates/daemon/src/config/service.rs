@@ -229,6 +229,7 @@ fn add_environment(file: &mut Reader<'_>, mut built: Vec<(String, String)>) -> V
         let message = format!("the environment has {bytes} bytes, more than {}", limit::ENVIRONMENT_MAX);
         file.problem_at_key("environment", message, None);
     }
+    built.shrink_to_fit();
     built
 }
 

@@ -249,7 +249,9 @@ fn everybody_is_answered_when_init_dies() {
         assert!(matches!(answer, Ok(Ok(Err(_)))), "{answer:?}");
         world.core.with(|state| {
             assert!(state.session.is_none() && state.pending.is_empty());
-            state.creating.take().map(|task| task.abort());
+            if let Some(task) = state.creating.take() {
+                task.abort();
+            }
         });
     });
 }
