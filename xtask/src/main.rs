@@ -1,6 +1,8 @@
 //! Builds, tries, tests, measures and packages session0. Everything CI does is a command here.
 
 mod bench;
+mod dist;
+mod install;
 mod test;
 mod tidy;
 mod up;
@@ -17,6 +19,12 @@ usage: cargo xtask <command>
                        (or run COMMAND instead of the shell); leaving it ends the trial, nothing else is touched
   test                 everything CI runs: fmt, clippy, tidy, unit, operations, simulation, system and doc tests
   bench services       measures us and the peers on this machine, writes docs/performance.md (bench --help)
+  install [--prefix P] [--destdir D]
+                       builds and installs: programs, host.toml, systemd unit or OpenRC script, man pages,
+                       completions (asks sudo when you are not root); P is /usr/local unless given
+  uninstall [--prefix P] [--destdir D]
+                       removes exactly that; changed settings, service files, logs and state stay
+  dist                 a Debian package, by cargo-deb
   tidy                 the rules no compiler checks: who may depend on whom, where unsafe may be, sizes, paths
 ";
 
@@ -34,6 +42,9 @@ fn main() -> ExitCode {
         up::HOST_COMMAND => up::host_main(parser),
         "bench" => raw(parser).and_then(|rest| bench::run(rest).map_err(Stop::from)),
         "test" => no_more(parser).and_then(|()| test::main()),
+        "install" => install::install(parser),
+        "uninstall" => install::uninstall(parser),
+        "dist" => dist::run(parser),
         "tidy" => no_more(parser).and_then(|()| tidy::main()),
         "help" => {
             say(HELP);
