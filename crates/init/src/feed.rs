@@ -98,21 +98,26 @@ impl Feed {
         let mut packet = Vec::new();
         while let Some(item) = self.items.front() {
             packet.clear();
-            let descriptor = match item {
-                Item::Syslog => syslog.map(|syslog| (Message::Syslog, Some(syslog.as_fd()))),
-                // Forgotten before it was told.
-                Item::Pipe(name) => units.get(name).map(|unit| {
-                    let message = Message::Pipe { unit: name.clone(), group: unit.groups.id };
-                    (message, Some(unit.output.read.as_fd()))
-                }),
+            // What is forgotten before it was told is not told.
+            let told = match item {
+                Item::Syslog => syslog.map(|_| (Message::Syslog, None)),
+                Item::Pipe(name) => match units.get(name) {
+                    None => None,
+                    Some(unit) => {
+                        let message = Message::Pipe { unit: name.clone(), group: unit.group };
+                        Some((message, Some(unit.output.reader()?)))
+                    }
+                },
                 Item::Group(name) => units
                     .get(name)
-                    .map(|unit| (Message::Group { unit: name.clone(), group: unit.groups.id }, None)),
+                    .map(|unit| (Message::Group { unit: name.clone(), group: unit.group }, None)),
                 Item::Gone(name) => Some((Message::Gone { unit: name.clone() }, None)),
             };
-            if let Some((message, descriptor)) = descriptor {
+            if let Some((message, reader)) = told {
                 wire::encode(&message, &mut packet);
-                let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
+                let syslog = syslog.filter(|_| *item == Item::Syslog);
+                let descriptors: Vec<BorrowedFd<'_>> =
+                    reader.as_ref().or(syslog).map(AsFd::as_fd).into_iter().collect();
                 if packet::send(socket.as_fd(), &packet, &descriptors)? == Sent::Later {
                     return Ok(());
                 }

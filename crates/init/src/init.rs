@@ -58,6 +58,8 @@ pub struct Init {
     pub feed: Feed,
     /// For the next logger.
     pub log_directory: Option<OwnedFd>,
+    /// What a logger is executed from, if not by its plan's path.
+    pub logger_program: Option<OwnedFd>,
     /// What children get back of what we raised for ourselves.
     pub open_files: Rlimit,
     /// The same for the out-of-memory score.
@@ -92,6 +94,7 @@ impl Init {
             exits: Exits::default(),
             feed: Feed::default(),
             log_directory: None,
+            logger_program: None,
             open_files,
             oom,
             failed: false,
@@ -154,17 +157,17 @@ impl Init {
 
     /// A unit somebody waits for has become empty, or has not.
     fn group_changed(&mut self, number: u64) {
-        let poll = &self.poll;
-        let unit = self.units.iter_mut().find(|(_, unit)| unit.number == number);
-        let Some((name, unit)) = unit else { return };
-        if !unit.watched() || unit.population() == Population::Populated {
+        let Some(name) = self.units.name_of(number) else { return };
+        if self.units.population(&name) == Population::Populated {
             return;
         }
-        unit.unwatch(poll);
-        let unit = name.clone();
+        match self.units.get_mut(&name) {
+            Some(unit) if unit.watched() => unit.unwatch(&self.poll),
+            _ => return,
+        }
         // Exits of the same moment come first.
         self.reap();
-        self.say(&FromInit::GroupEmpty { unit });
+        self.say(&FromInit::GroupEmpty { unit: name });
     }
 
     fn accept(&mut self) -> io::Result<()> {

@@ -12,7 +12,7 @@ use session0_model::launch::wire::{FromInit, Remains, SignalTo};
 use session0_model::time::Time;
 use session0_sys::launch::{Outcome, Place, failure, outcome};
 use session0_sys::reaper::Reaped;
-use session0_sys::{cgroup, packet, pidfd, process};
+use session0_sys::{packet, pidfd, process};
 
 use crate::directory;
 use crate::exits::Exit;
@@ -95,7 +95,7 @@ impl Init {
         if self.exits.full() {
             return Err(failure(LaunchPhase::Group, rustix::io::Errno::AGAIN.raw_os_error()));
         }
-        let (_, novelty) = self.units.open(name).map_err(|fault| match fault {
+        let novelty = self.units.open(name).map_err(|fault| match fault {
             OpenFault::Group(error) => during(LaunchPhase::Group)(error),
             OpenFault::Output(error) => during(LaunchPhase::Output)(error),
         })?;
@@ -110,7 +110,7 @@ impl Init {
         let Some(unit) = self.units.get_mut(name) else {
             return Err(failure(LaunchPhase::Group, rustix::io::Errno::NOENT.raw_os_error()));
         };
-        unit.output.give_to(plan.uid, plan.gid).map_err(during(LaunchPhase::Output))?;
+        unit.give_output_to(plan.uid, plan.gid).map_err(during(LaunchPhase::Output))?;
         let logger = match plan.role {
             Role::Program => None,
             Role::Logger => Some(self.logger_descriptors().map_err(during(LaunchPhase::Descriptors))?),
@@ -118,12 +118,14 @@ impl Init {
         self.clone_child(launch, name, plan, logger)
     }
 
-    /// The logger's end of a new feed, ours, and the log directory.
-    fn logger_descriptors(&self) -> io::Result<(OwnedFd, OwnedFd, OwnedFd)> {
+    fn logger_descriptors(&self) -> io::Result<Logger> {
         let directory = self.log_directory.as_ref().ok_or(io::ErrorKind::NotFound)?;
         let directory = rustix::io::fcntl_dupfd_cloexec(directory, ABOVE_GRANTED)?;
+        let program = self.logger_program.as_ref();
+        let program =
+            program.map(|program| rustix::io::fcntl_dupfd_cloexec(program, ABOVE_GRANTED)).transpose()?;
         let (theirs, ours) = packet::pair()?;
-        Ok((theirs, ours, directory))
+        Ok(Logger { theirs, ours, directory, program })
     }
 
     fn clone_child(
@@ -131,17 +133,18 @@ impl Init {
         launch: LaunchId,
         name: &str,
         plan: &LaunchPlan,
-        logger: Option<(OwnedFd, OwnedFd, OwnedFd)>,
+        logger: Option<Logger>,
     ) -> Result<(), LaunchFailure> {
         let (Some(session), Some(unit)) = (&self.session_made, self.units.get(name)) else {
             return Err(failure(LaunchPhase::Group, rustix::io::Errno::NOENT.raw_os_error()));
         };
         let extra: Vec<BorrowedFd<'_>> = match &logger {
-            Some((theirs, _, directory)) => vec![theirs.as_fd(), directory.as_fd()],
+            Some(logger) => vec![logger.theirs.as_fd(), logger.directory.as_fd()],
             None => Vec::new(),
         };
-        let output = unit.output.write.as_fd();
-        let place = Place { group: unit.groups.v2(), v1: unit.groups.v1(), output, extra: &extra };
+        let groups = self.units.open_groups(name).map_err(during(LaunchPhase::Group))?;
+        let output = unit.output.writer().map_err(during(LaunchPhase::Output))?;
+        let place = Place { group: groups.v2(), v1: groups.v1(), output: output.as_fd(), extra: &extra };
         let child = session.launcher.start(plan, &place)?;
         // From here on there is a child: errors must not make it be forgotten.
         let watched = self.poll.add(child.fate.as_fd(), Token::Fate(launch), EventFlags::IN);
@@ -174,7 +177,7 @@ impl Init {
                 entry.state = State::Running(at);
                 self.launches.starting -= 1;
                 if told == Told::Nothing {
-                    let group = self.units.get(&unit).map_or(0, |unit| unit.groups.id);
+                    let group = self.units.get(&unit).map_or(0, |unit| unit.group);
                     self.say(&FromInit::Launched { launch, pid, group, at });
                 }
             }
@@ -208,9 +211,9 @@ impl Init {
     }
 
     fn ended(&mut self, launch: LaunchId, unit: &str, status: ExitStatus, usage: Usage) {
-        let remains = match self.units.get(unit).map(crate::unit::Unit::population) {
-            Some(Population::Populated) => Remains::Processes,
-            Some(Population::Empty) | None => Remains::Nothing,
+        let remains = match self.units.population(unit) {
+            Population::Populated => Remains::Processes,
+            Population::Empty => Remains::Nothing,
         };
         let at = process::now();
         let exit = self.exits.record(Exit { sequence: 0, launch, status, at, remains, usage });
@@ -276,8 +279,7 @@ impl Init {
             // Our child: until we reap it, its number means nobody else.
             (SignalTo::Main, None) => process::signal(entry.pid, signal),
             (SignalTo::Group, _) => {
-                let Some(unit) = self.units.get(&entry.unit) else { return };
-                for pid in cgroup::processes(unit.groups.v2()).unwrap_or_default() {
+                for pid in self.units.processes(&entry.unit) {
                     process::signal(pid, signal);
                 }
             }

@@ -53,6 +53,7 @@ impl Init {
                 ToInit::Acknowledge { through } => self.exits.acknowledge(through),
                 ToInit::Forget { unit } => self.forget(&unit),
                 ToInit::LogDirectory => self.log_directory = Some(descriptors.next().ok_or(Nonsense)?),
+                ToInit::LoggerProgram => self.logger_program = Some(descriptors.next().ok_or(Nonsense)?),
             },
         }
         Ok(())
@@ -91,7 +92,7 @@ impl Init {
                     process::now()
                 }
             };
-            let group = self.units.get(&entry.unit).map_or(0, |unit| unit.groups.id);
+            let group = self.units.get(&entry.unit).map_or(0, |unit| unit.group);
             let (launch, unit, pid) = (*launch, entry.unit.clone(), entry.pid);
             control.say(&FromInit::Alive { launch, unit, pid, group, at });
         }
@@ -134,21 +135,13 @@ impl Init {
     }
 
     fn kill(&mut self, name: &str) {
-        let poll = &self.poll;
-        let empty = match self.units.get_mut(name) {
-            None => true,
-            Some(unit) => match unit.population() {
-                Population::Empty => true,
-                Population::Populated => {
-                    if let Err(error) = unit.kill(poll) {
-                        eprintln!("session0-init: cannot kill {name}: {error}");
-                    }
-                    false
+        match self.units.population(name) {
+            Population::Empty => self.say(&FromInit::GroupEmpty { unit: name.to_owned() }),
+            Population::Populated => {
+                if let Err(error) = self.units.kill(name, &self.poll) {
+                    eprintln!("session0-init: cannot kill {name}: {error}");
                 }
-            },
-        };
-        if empty {
-            self.say(&FromInit::GroupEmpty { unit: name.to_owned() });
+            }
         }
     }
 

@@ -5,10 +5,10 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::epoll::EventFlags;
-use rustix::fs::{Gid, Uid};
 use session0_model::launch::plan::Limits;
 use session0_model::launch::session_plan::Facilities;
-use session0_sys::cgroup::{self, UnitGroups, Work};
+use session0_sys::cgroup::{OpenGroups, UnitGroups, Work};
+use session0_sys::pipe::Held;
 
 use crate::poll::{Poll, Token};
 
@@ -16,11 +16,12 @@ use crate::poll::{Poll, Token};
 pub struct Unit {
     /// For tokens; never used again.
     pub number: u64,
-    /// Its groups.
-    pub groups: UnitGroups,
-    /// Its output pipe: read end and write end. Both stay here, so that neither end of a service nor of the logger
-    /// loses a byte.
-    pub output: Output,
+    /// Its group's id.
+    pub group: u64,
+    groups: UnitGroups,
+    /// Its output. It stays here, so that neither a service's death nor the logger's loses a byte.
+    pub output: Held,
+    owner: Option<(u32, u32)>,
     /// While somebody wants to know when the group is empty.
     watch: Option<OwnedFd>,
     history: History,
@@ -34,31 +35,6 @@ enum History {
     Killed,
 }
 
-/// An output pipe.
-pub struct Output {
-    /// For the logger.
-    pub read: OwnedFd,
-    /// For the unit's processes.
-    pub write: OwnedFd,
-    owner: Option<(u32, u32)>,
-}
-
-impl Output {
-    fn new() -> io::Result<Output> {
-        let (read, write) = session0_sys::pipe::new()?;
-        Ok(Output { read, write, owner: None })
-    }
-
-    /// Gives the pipe to an account, so that a service can open `/dev/stdout`.
-    pub fn give_to(&mut self, uid: u32, gid: u32) -> io::Result<()> {
-        if self.owner != Some((uid, gid)) {
-            rustix::fs::fchown(&self.write, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
-            self.owner = Some((uid, gid));
-        }
-        Ok(())
-    }
-}
-
 /// Whether a group has processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Population {
@@ -69,33 +45,16 @@ pub enum Population {
 }
 
 impl Unit {
-    /// Whether its group has processes now.
-    pub fn population(&self) -> Population {
-        match cgroup::populated(self.groups.v2()) {
-            Ok(true) => Population::Populated,
-            // A group that cannot be read any more has no processes either.
-            Ok(false) | Err(_) => Population::Empty,
-        }
-    }
-
-    fn watch(&mut self, poll: &Poll) -> io::Result<()> {
-        if self.watch.is_none() {
-            let events = self.groups.events()?;
-            poll.add(events.as_fd(), Token::Group(self.number), EventFlags::PRI)?;
-            self.watch = Some(events);
+    /// Gives its output to an account, so that a service can open `/dev/stdout`.
+    pub fn give_output_to(&mut self, uid: u32, gid: u32) -> io::Result<()> {
+        if self.owner != Some((uid, gid)) {
+            self.output.give_to(uid, gid)?;
+            self.owner = Some((uid, gid));
         }
         Ok(())
     }
 
-    /// Kills everything in its group, and will tell when that has happened.
-    pub fn kill(&mut self, poll: &Poll) -> io::Result<()> {
-        // Watched first, so that its end cannot be missed.
-        self.watch(poll)?;
-        self.history = History::Killed;
-        cgroup::kill(self.groups.v2())
-    }
-
-    /// Does not want to know any more.
+    /// Does not want to know any more when its group is empty.
     pub fn unwatch(&mut self, poll: &Poll) {
         if let Some(events) = self.watch.take() {
             poll.remove(events.as_fd());
@@ -134,28 +93,29 @@ impl Units {
         Units { work, last_number: 0, table: BTreeMap::new(), leaving: Vec::new() }
     }
 
-    /// Finds or makes a unit: its group and its pipe.
-    pub fn open(&mut self, name: &str) -> Result<(&mut Unit, Novelty), OpenFault> {
+    /// Finds or makes a unit: its group and its output.
+    pub fn open(&mut self, name: &str) -> Result<Novelty, OpenFault> {
         self.leaving.retain(|leaving| leaving != name);
-        if !self.table.contains_key(name) {
-            let groups = self.work.open(name).map_err(OpenFault::Group)?;
-            let output = Output::new().map_err(OpenFault::Output)?;
-            self.last_number += 1;
-            let unit =
-                Unit { number: self.last_number, groups, output, watch: None, history: History::Fresh };
-            return Ok((self.table.entry(name.to_owned()).or_insert(unit), Novelty::New));
-        }
-        let work = &self.work;
-        let Some(unit) = self.table.get_mut(name) else {
-            return Err(OpenFault::Group(io::ErrorKind::NotFound.into()));
-        };
-        match unit.history {
-            History::Fresh => Ok((unit, Novelty::Known)),
-            History::Killed => {
-                work.renew(name, &mut unit.groups).map_err(OpenFault::Group)?;
-                unit.history = History::Fresh;
-                Ok((unit, Novelty::Group))
+        match self.table.get_mut(name) {
+            None => {
+                let groups = self.work.make(name).map_err(OpenFault::Group)?;
+                let output = Held::new().map_err(OpenFault::Output)?;
+                self.last_number += 1;
+                let (number, group) = (self.last_number, groups.id);
+                let history = History::Fresh;
+                let unit = Unit { number, group, groups, output, owner: None, watch: None, history };
+                self.table.insert(name.to_owned(), unit);
+                Ok(Novelty::New)
             }
+            Some(unit) => match unit.history {
+                History::Fresh => Ok(Novelty::Known),
+                History::Killed => {
+                    self.work.renew(name, &mut unit.groups).map_err(OpenFault::Group)?;
+                    unit.group = unit.groups.id;
+                    unit.history = History::Fresh;
+                    Ok(Novelty::Group)
+                }
+            },
         }
     }
 
@@ -167,6 +127,46 @@ impl Units {
         }
     }
 
+    /// Opens a unit's groups for a launch.
+    pub fn open_groups(&self, name: &str) -> io::Result<OpenGroups> {
+        match self.table.get(name) {
+            Some(unit) => self.work.open_all(name, &unit.groups),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Whether a unit's group has processes now.
+    pub fn population(&self, name: &str) -> Population {
+        match self.work.populated(name) {
+            Ok(true) => Population::Populated,
+            // A group that is not there, or cannot be read any more, has no processes either.
+            Ok(false) | Err(_) => Population::Empty,
+        }
+    }
+
+    /// The processes of a unit's group.
+    pub fn processes(&self, name: &str) -> Vec<i32> {
+        self.work.processes(name).unwrap_or_default()
+    }
+
+    /// Kills everything in a unit's group, and will tell when that has happened.
+    pub fn kill(&mut self, name: &str, poll: &Poll) -> io::Result<()> {
+        let Some(unit) = self.table.get_mut(name) else { return Ok(()) };
+        // Watched first, so that its end cannot be missed.
+        if unit.watch.is_none() {
+            let events = self.work.events(name)?;
+            poll.add(events.as_fd(), Token::Group(unit.number), EventFlags::PRI)?;
+            unit.watch = Some(events);
+        }
+        unit.history = History::Killed;
+        self.work.kill(name)
+    }
+
+    /// The name of the unit of this number.
+    pub fn name_of(&self, number: u64) -> Option<String> {
+        self.table.iter().find(|(_, unit)| unit.number == number).map(|(name, _)| name.clone())
+    }
+
     /// A unit by its name.
     pub fn get(&self, name: &str) -> Option<&Unit> {
         self.table.get(name)
@@ -175,11 +175,6 @@ impl Units {
     /// A unit by its name.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Unit> {
         self.table.get_mut(name)
-    }
-
-    /// All, by name.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&String, &mut Unit)> {
-        self.table.iter_mut()
     }
 
     /// All names.

@@ -1,8 +1,9 @@
 //! Pipes for output: made nonblocking on our side only, looked at before they are emptied.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use rustix::fs::{Gid, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags};
 
@@ -11,8 +12,41 @@ use rustix::pipe::{PipeFlags, SpliceFlags};
 /// The two ends are separate open files, so making the read end nonblocking does not concern the writer.
 pub fn new() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-    rustix::fs::fcntl_setfl(&read, rustix::fs::OFlags::NONBLOCK)?;
+    rustix::fs::fcntl_setfl(&read, OFlags::NONBLOCK)?;
     Ok((read, write))
+}
+
+/// A pipe held by one descriptor, both of its ends. For a holder of many pipes that each child starts with copies of.
+#[derive(Debug)]
+pub struct Held(OwnedFd);
+
+impl Held {
+    /// A new pipe.
+    pub fn new() -> io::Result<Held> {
+        let (read, _write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        Ok(Held(open_again(read.as_fd(), OFlags::RDWR)?))
+    }
+
+    /// Its owner: who may open it by `/dev/stdout`.
+    pub fn give_to(&self, uid: u32, gid: u32) -> io::Result<()> {
+        Ok(rustix::fs::fchown(&self.0, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?)
+    }
+
+    /// A read end of its own, nonblocking.
+    pub fn reader(&self) -> io::Result<OwnedFd> {
+        open_again(self.0.as_fd(), OFlags::RDONLY | OFlags::NONBLOCK)
+    }
+
+    /// A write end of its own, blocking.
+    pub fn writer(&self) -> io::Result<OwnedFd> {
+        open_again(self.0.as_fd(), OFlags::WRONLY)
+    }
+}
+
+/// A pipe has no name but this one.
+fn open_again(descriptor: BorrowedFd<'_>, flags: OFlags) -> io::Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
+    Ok(rustix::fs::open(path, flags | OFlags::CLOEXEC, rustix::fs::Mode::empty())?)
 }
 
 /// Copies up to `length` bytes from one pipe into another without taking them out of the first. `None`: nothing
@@ -31,7 +65,19 @@ pub fn tee(from: BorrowedFd<'_>, to: BorrowedFd<'_>, length: usize) -> io::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_held_pipe_has_ends_of_one_kind_each() {
+        let pipe = Held::new().unwrap();
+        let (read, write) = (pipe.reader().unwrap(), pipe.writer().unwrap());
+        assert_eq!(rustix::io::read(&read, &mut [0; 1]), Err(Errno::AGAIN));
+        assert_eq!(rustix::io::write(&read, b"x"), Err(Errno::BADF));
+        assert_eq!(rustix::io::read(&write, &mut [0; 1]), Err(Errno::BADF));
+        rustix::io::write(&write, b"x").unwrap();
+        drop(write);
+        assert_eq!(rustix::io::read(&read, &mut [0; 2]), Ok(1));
+        assert_eq!(rustix::io::read(&read, &mut [0; 2]), Err(Errno::AGAIN), "it is still held");
+    }
 
     #[test]
     fn tee_looks_without_taking() {

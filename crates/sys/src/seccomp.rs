@@ -48,7 +48,9 @@ const DENIED: &[libc::c_long] = &[
 ];
 
 /// The kernel looks at the low 32 bits of an ioctl's number only, so only those are compared.
-const DENIED_IOCTLS: &[libc::Ioctl] = &[libc::TIOCSTI, libc::TIOCLINUX];
+const DENIED_IOCTLS: &[u64] = &[TIOCSTI, TIOCLINUX];
+const TIOCSTI: u64 = 0x5412;
+const TIOCLINUX: u64 = 0x541c;
 
 /// A filter, translated and ready to be installed.
 #[derive(Clone)]
@@ -58,7 +60,7 @@ pub struct Filter(Vec<libc::sock_filter>);
 pub fn session_filter() -> io::Result<Filter> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         DENIED.iter().map(|number| (*number, Vec::new())).collect();
-    let ioctls: Result<Vec<_>, _> = DENIED_IOCTLS.iter().map(|number| equal(1, u64::from(*number))).collect();
+    let ioctls: Result<Vec<_>, _> = DENIED_IOCTLS.iter().map(|number| equal(1, *number)).collect();
     rules.insert(libc::SYS_ioctl, ioctls.map_err(io::Error::other)?);
     let vsock = equal(0, libc::AF_VSOCK as u64).map_err(io::Error::other)?;
     rules.insert(libc::SYS_socket, vec![vsock]);

@@ -24,7 +24,7 @@ pub use limits::{Controller, SessionLimits};
 pub(crate) use mounts::unescape;
 pub use mounts::{Mounts, V1};
 pub use session::{SessionGroups, Unit};
-pub use unit::{UnitGroups, Work};
+pub use unit::{OpenGroups, UnitGroups, Work};
 
 use std::ffi::OsStr;
 use std::io;

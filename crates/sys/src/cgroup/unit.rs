@@ -1,4 +1,7 @@
-//! The groups of one session's units, as its init makes and holds them.
+//! The groups of one session's units, as its init makes and uses them.
+//!
+//! No descriptor of a unit's group is kept: every child of init starts with a copy of init's descriptors, and with
+//! hundreds of units that copy costs more than opening a group when it is needed (measured).
 
 use std::ffi::OsStr;
 use std::io;
@@ -17,14 +20,33 @@ pub struct Work {
     v1: [Option<OwnedFd>; 3],
 }
 
-/// One unit's groups.
+/// What is known of one unit's groups.
 #[derive(Debug)]
 pub struct UnitGroups {
-    v2: OwnedFd,
-    v1: [Option<OwnedFd>; 3],
-    limits: SessionLimits,
     /// The v2 group's id.
     pub id: u64,
+    limits: SessionLimits,
+    /// Whether it has a v1 group of its own, by controller.
+    own_v1: [bool; 3],
+}
+
+/// A unit's groups, opened for a launch.
+#[derive(Debug)]
+pub struct OpenGroups {
+    v2: OwnedFd,
+    v1: [Option<OwnedFd>; 3],
+}
+
+impl OpenGroups {
+    /// The v2 group.
+    pub fn v2(&self) -> BorrowedFd<'_> {
+        self.v2.as_fd()
+    }
+
+    /// The unit's own v1 groups.
+    pub fn v1(&self) -> [Option<BorrowedFd<'_>>; 3] {
+        [0, 1, 2].map(|index| self.v1[index].as_ref().map(AsFd::as_fd))
+    }
 }
 
 impl Work {
@@ -41,22 +63,36 @@ impl Work {
         Ok(())
     }
 
-    /// Makes a unit's group, or opens the one that is there.
-    pub fn open(&self, unit: &str) -> io::Result<UnitGroups> {
+    /// Makes a unit's group, or finds the one that is there.
+    pub fn make(&self, unit: &str) -> io::Result<UnitGroups> {
         let v2 = super::make_group(self.v2.as_fd(), OsStr::new(unit))?;
         let id = super::id(v2.as_fd())?;
-        Ok(UnitGroups { v2, v1: [None, None, None], limits: SessionLimits::default(), id })
+        Ok(UnitGroups { id, limits: SessionLimits::default(), own_v1: [false; 3] })
     }
 
-    /// Removes a unit's empty v2 group and makes it anew, under a new id; limits are to be set again. EBUSY while it
-    /// has processes.
+    /// Opens a unit's v2 group.
+    pub fn open(&self, unit: &str) -> io::Result<OwnedFd> {
+        Ok(super::open_group(self.v2.as_fd(), OsStr::new(unit))?)
+    }
+
+    /// Opens all groups of a unit.
+    pub fn open_all(&self, unit: &str, groups: &UnitGroups) -> io::Result<OpenGroups> {
+        let mut open = OpenGroups { v2: self.open(unit)?, v1: [None, None, None] };
+        for (index, parent) in self.v1.iter().enumerate() {
+            if let (Some(parent), true) = (parent, groups.own_v1[index]) {
+                open.v1[index] = Some(super::open_group(parent.as_fd(), OsStr::new(unit))?);
+            }
+        }
+        Ok(open)
+    }
+
+    /// Removes a unit's empty v2 group and makes it anew, under a new id; limits on v2 are to be set again. EBUSY
+    /// while it has processes.
     pub fn renew(&self, unit: &str, groups: &mut UnitGroups) -> io::Result<()> {
         super::remove(self.v2.as_fd(), OsStr::new(unit))?;
-        let new = self.open(unit)?;
-        groups.v2 = new.v2;
-        groups.id = new.id;
+        groups.id = self.make(unit)?.id;
         for (index, controller) in Controller::ALL.into_iter().enumerate() {
-            if groups.v1[index].is_none() {
+            if !groups.own_v1[index] {
                 groups.limits.clear(controller);
             }
         }
@@ -79,12 +115,12 @@ impl Work {
             if value == groups.limits.value(controller) || !facilities.contains(controller.facility()) {
                 continue;
             }
-            if let (Some(parent), None) = (&self.v1[index], &groups.v1[index]) {
-                groups.v1[index] = Some(super::make_group(parent.as_fd(), OsStr::new(unit))?);
-            }
-            let (group, version) = match &groups.v1[index] {
-                Some(group) => (group, Version::V1),
-                None => (&groups.v2, Version::V2),
+            let (group, version) = match &self.v1[index] {
+                Some(parent) => {
+                    groups.own_v1[index] = true;
+                    (super::make_group(parent.as_fd(), OsStr::new(unit))?, Version::V1)
+                }
+                None => (self.open(unit)?, Version::V2),
             };
             match value {
                 Some(value) => set(group.as_fd(), version, controller, value)?,
@@ -95,6 +131,28 @@ impl Work {
         Ok(())
     }
 
+    /// Whether a unit's group has processes.
+    pub fn populated(&self, unit: &str) -> io::Result<bool> {
+        super::populated(self.open(unit)?.as_fd())
+    }
+
+    /// Kills everything in a unit's group.
+    pub fn kill(&self, unit: &str) -> io::Result<()> {
+        super::kill(self.open(unit)?.as_fd())
+    }
+
+    /// Process numbers in a unit's group.
+    pub fn processes(&self, unit: &str) -> io::Result<Vec<i32>> {
+        super::processes(self.open(unit)?.as_fd())
+    }
+
+    /// A unit's `cgroup.events`: has POLLPRI when `populated` changed.
+    pub fn events(&self, unit: &str) -> io::Result<OwnedFd> {
+        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+        let group = self.open(unit)?;
+        Ok(rustix::fs::openat(&group, c"cgroup.events", flags, rustix::fs::Mode::empty())?)
+    }
+
     /// Removes a unit's groups. They must be empty.
     pub fn remove(&self, unit: &str) -> io::Result<()> {
         let name = OsStr::new(unit);
@@ -103,24 +161,6 @@ impl Work {
             super::remove(group.as_fd(), name)?;
         }
         Ok(())
-    }
-}
-
-impl UnitGroups {
-    /// Its v2 group.
-    pub fn v2(&self) -> BorrowedFd<'_> {
-        self.v2.as_fd()
-    }
-
-    /// Its own v1 groups.
-    pub fn v1(&self) -> [Option<BorrowedFd<'_>>; 3] {
-        [0, 1, 2].map(|index| self.v1[index].as_ref().map(AsFd::as_fd))
-    }
-
-    /// Its `cgroup.events`: has POLLPRI when `populated` changed.
-    pub fn events(&self) -> io::Result<OwnedFd> {
-        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(&self.v2, c"cgroup.events", flags, rustix::fs::Mode::empty())?)
     }
 }
 
