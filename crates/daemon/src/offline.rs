@@ -33,14 +33,16 @@ pub fn check(root: &Path, files: &[PathBuf], form: Form) -> ExitCode {
 
 /// Says what this machine can do: 0 all that is needed or accepted, 1 not.
 pub fn doctor(root: &Path, form: Form) -> ExitCode {
-    let loaded = config::load_settings(&Paths::new(root));
-    let accepted = loaded.accept;
+    let (settings, problems) = config::load_settings(&Paths::new(root));
+    let accepted = settings.accept;
     let verdict = facility::usable(accepted);
     match form {
         Form::Text => {
             let mut text: String = facility::probes().iter().map(facility::line).collect();
+            problems.iter().for_each(|problem| text.push_str(&(problem.render() + "\n")));
             match &verdict {
-                Ok(_) => text.push_str("session0 can run here\n"),
+                Ok(_) if problems.is_empty() => text.push_str("session0 can run here\n"),
+                Ok(_) => text.push_str("session0 does not start with these errors in host.toml\n"),
                 Err(refusal) => text.push_str(&format!("\n{refusal}")),
             }
             print(&text);
@@ -53,11 +55,12 @@ pub fn doctor(root: &Path, form: Form) -> ExitCode {
                 "facilities": facilities,
                 "usable": verdict.is_ok(),
                 "refusal": verdict.as_ref().err(),
+                "errors": problems.iter().map(config::Problem::json).collect::<Vec<_>>(),
             });
             print(&format!("{object}\n"));
         }
     }
-    if verdict.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+    if verdict.is_ok() && problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
 
 /// To standard output; whoever closed it does not want to know.

@@ -61,8 +61,10 @@ pub fn load(paths: &Paths) -> Loaded {
 }
 
 /// host.toml alone, for what needs no more.
-pub fn load_settings(paths: &Paths) -> Settings {
-    settings::load(&paths.settings(), &Accounts::load(), &mut Vec::new())
+pub fn load_settings(paths: &Paths) -> (Settings, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let settings = settings::load(&paths.settings(), &Accounts::load(), &mut problems);
+    (settings, problems)
 }
 
 /// Loads these files only, each as what its name says it is.

@@ -269,3 +269,54 @@ fn a_request_that_is_dropped_is_abandoned() {
         assert_eq!(world.core.with(|state| state.pending.len()), 0);
     });
 }
+
+/// Sends READY=1 to the socket it is told of, and lives on. In the service's group, as a service's program is.
+const EARLY: &str = "use Socket; <STDIN>; socket(my $s, AF_UNIX, SOCK_DGRAM, 0); connect($s, \
+    pack_sockaddr_un($ARGV[0])); send($s, 'READY=1', 0); <STDIN>;";
+
+#[test]
+fn a_program_that_speaks_before_its_start_is_reported_is_heard() {
+    run("a_program_that_speaks_before", async {
+        let file = format!("{DEMAND}kind = \"notify\"\nnotify_access = \"all\"\n");
+        let world = World::new("early", &[("b.toml", &file)]);
+        world.launch_all();
+        settle().await;
+        let core = world.core.clone();
+        let asked = tokio::task::spawn_local(async move { core.request(root(), start("b")).await });
+        settle().await;
+        let launches = world.told();
+        let launch = launches.iter().find_map(|message| match message {
+            ToInit::Launch { launch, .. } => Some(*launch),
+            _ => None,
+        });
+        let group = world.core.with(|state| {
+            let groups = &state.session.as_ref().unwrap().groups;
+            rustix::fs::mkdirat(groups.work(), "b", rustix::fs::Mode::from_raw_mode(0o755)).unwrap();
+            state.place.base.path().join("session-0/work/b")
+        });
+        let path = world.top.join("notify");
+        let socket = session0_sys::datagram::bind(&path, 0o600, 1 << 16).unwrap();
+        world.core.spawn_in_session(crate::notify::listen(world.core.clone(), socket));
+        let mut program = Command::new("/usr/bin/perl")
+            .args(["-e", EARLY, path.to_str().unwrap()])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::fs::write(group.join("cgroup.procs"), program.id().to_string()).unwrap();
+        std::io::Write::write_all(program.stdin.as_mut().unwrap(), b"\n").unwrap();
+        for _ in 0..500 {
+            settle().await;
+            if world.core.with(|state| !state.deferred.is_empty()) {
+                break;
+            }
+        }
+        assert_eq!(world.core.with(|state| state.deferred.len()), 1);
+        assert!(!asked.is_finished());
+        let launch = launch.unwrap();
+        world.say(&[FromInit::Launched { launch, pid: 30, group: 1030, at: now() }]);
+        let answer = tokio::time::timeout(std::time::Duration::from_secs(5), asked).await;
+        program.kill().unwrap();
+        program.wait().unwrap();
+        assert!(matches!(answer, Ok(Ok(Ok(Reply::Service(_))))), "{answer:?}");
+    });
+}
