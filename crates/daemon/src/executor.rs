@@ -72,15 +72,31 @@ fn launch_service(state: &mut State, launch: LaunchId, service: &ServiceName) {
     let plan = definition.plan.clone();
     match plan.role {
         Role::Program => {}
-        Role::Logger => match logs::directory(&state.place.paths.service_logs(), plan.uid) {
-            Ok(directory) => session.link.say_with(&ToInit::LogDirectory, directory),
-            // Init then reports why the launch fails.
-            Err(fault) => message::warn("the log directory cannot be used", &[("reason", &fault)]),
-        },
+        Role::Logger => prepare_logger(state, session, plan.uid),
     }
     session.link.say(&ToInit::Launch { launch, unit: unit(service), plan });
     state.launches += 1;
 }
+
+/// What a logger is given comes by descriptor: neither its directory nor our programs need be where Session 0 sees
+/// them, or where its uid may go.
+fn prepare_logger(state: &State, session: &session::Session, uid: u32) {
+    match logs::directory(&state.place.paths.service_logs(), uid) {
+        Ok(directory) => session.link.say_with(&ToInit::LogDirectory, directory),
+        // Init then reports why the launch fails.
+        Err(fault) => message::warn("the log directory cannot be used", &[("reason", &fault)]),
+    }
+    if session.protocol < LOGGER_PROGRAM_SINCE {
+        return;
+    }
+    match session0_sys::spawn::open_program(&state.logger) {
+        Ok(program) => session.link.say_with(&ToInit::LoggerProgram, program),
+        Err(fault) => message::warn("the logger's program cannot be opened", &[("reason", &fault)]),
+    }
+}
+
+/// The first version whose init knows [`ToInit::LoggerProgram`].
+const LOGGER_PROGRAM_SINCE: u16 = 2;
 
 fn end(core: &Core, state: &mut State, session: SessionId) {
     if let Some(live) = &state.session {

@@ -32,6 +32,18 @@ pub struct Launch {
     main: Option<OwnedFd>,
 }
 
+/// What a logger is given besides what every program gets.
+struct Logger {
+    /// Its end of a new feed.
+    theirs: OwnedFd,
+    /// Our end.
+    ours: OwnedFd,
+    /// The log directory.
+    directory: OwnedFd,
+    /// What it is executed from, if not by its plan's path.
+    program: Option<OwnedFd>,
+}
+
 /// How far a launch is.
 pub enum State {
     /// Between clone and exec.
@@ -144,7 +156,9 @@ impl Init {
         };
         let groups = self.units.open_groups(name).map_err(during(LaunchPhase::Group))?;
         let output = unit.output.writer().map_err(during(LaunchPhase::Output))?;
-        let place = Place { group: groups.v2(), v1: groups.v1(), output: output.as_fd(), extra: &extra };
+        let program = logger.as_ref().and_then(|logger| logger.program.as_ref()).map(AsFd::as_fd);
+        let (group, v1, output) = (groups.v2(), groups.v1(), output.as_fd());
+        let place = Place { group, v1, output, extra: &extra, program };
         let child = session.launcher.start(plan, &place)?;
         // From here on there is a child: errors must not make it be forgotten.
         let watched = self.poll.add(child.fate.as_fd(), Token::Fate(launch), EventFlags::IN);
@@ -156,8 +170,8 @@ impl Init {
         if let Err(error) = watched {
             eprintln!("session0-init: cannot watch launch {}: {error}; its end will tell", launch.0);
         }
-        if let Some((_, ours, _)) = logger {
-            let connected = self.feed.connect(ours, &self.units, &self.poll);
+        if let Some(logger) = logger {
+            let connected = self.feed.connect(logger.ours, &self.units, &self.poll);
             connected.map_err(during(LaunchPhase::Descriptors))?;
         }
         Ok(())

@@ -41,6 +41,8 @@ pub struct Place<'a> {
     pub output: BorrowedFd<'a>,
     /// Descriptors 3 and following. All of ours must have numbers above theirs.
     pub extra: &'a [BorrowedFd<'a>],
+    /// What is executed, if not the plan's program by its path. It must have a number above those of `extra`, too.
+    pub program: Option<BorrowedFd<'a>>,
 }
 
 /// A child on its way to exec.
@@ -242,12 +244,20 @@ impl ChildLaunch<'_> {
         self.identity().during(LaunchPhase::Identity)?;
         self.capabilities().during(LaunchPhase::Capabilities)?;
         rustix::process::chdir(&self.texts.directory).during(LaunchPhase::WorkingDirectory)?;
+        // An empty path means the descriptor itself.
+        let (directory, path, flags) = match self.place.program {
+            Some(program) => (program.as_raw_fd(), c"", libc::AT_EMPTY_PATH),
+            None => (libc::AT_FDCWD, self.texts.program.as_c_str(), 0),
+        };
         // SAFETY: the pointers are into `texts`, whose strings are alive, and both lists end with null.
         unsafe {
-            libc::execve(
-                self.texts.program.as_ptr(),
+            libc::syscall(
+                libc::SYS_execveat,
+                directory,
+                path.as_ptr(),
                 self.texts.argument_pointers.as_ptr(),
                 self.texts.environment_pointers.as_ptr(),
+                flags,
             );
         }
         Err(last(LaunchPhase::Exec))

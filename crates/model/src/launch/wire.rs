@@ -18,7 +18,8 @@
 //!
 //! **Versions.** Variants are only ever added at the end, and their fields never change. Each side says its
 //! version in `Hello` and sends only what the other's version knows. A daemon speaks its own version and the
-//! one before. Version 2 added [`FromInit::ExitedWithUsage`] in the place of [`FromInit::Exited`].
+//! one before. Version 2 added [`FromInit::ExitedWithUsage`] in the place of [`FromInit::Exited`], and
+//! [`ToInit::LoggerProgram`].
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -134,6 +135,10 @@ pub enum ToInit {
     /// Use the descriptor that comes with this message as the log directory of the next launch with
     /// [`super::plan::Role::Logger`].
     LogDirectory,
+    /// Execute the descriptor that comes with this message in launches with [`super::plan::Role::Logger`], instead of
+    /// their plan's program: where our programs are installed need not be a place that the session sees, or that the
+    /// logger's uid may enter. Version 2.
+    LoggerProgram,
 }
 
 /// Init to daemon.
