@@ -21,6 +21,11 @@ pub struct Args {}
 /// Runs it.
 pub fn run(context: &Context, _: &Args) -> Result<(), Failure> {
     let tried = "examine this machine";
+    if !rustix::process::geteuid().is_root() {
+        let reason = "what the kernel can do is tried, and only root may try it";
+        return Err(Failure::new(Kind::NotPermitted, tried, reason)
+            .hint(format!("sudo s0 {}doctor", context.root.flag())));
+    }
     let mut command = offline(context, "--doctor")?;
     if context.output.json {
         command.arg("--json");
