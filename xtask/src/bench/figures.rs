@@ -44,7 +44,7 @@ pub const ROWS: [Row; 7] = [
         unit: "ms",
         definition: "**Start:** before the control command is spawned that tells a running, empty manager to start \
             500 services whose files have just been put in place (runit: before `runsvdir` itself is spawned). \
-            **End:** the first instruction of `main` of the service that is last. **Included:** the control \
+            **End:** the first instruction of the service that is last. **Included:** the control \
             command's own start, reading 500 definitions, 500 launches with whatever the manager does for each.",
         goal: Goal::Times(0.6, "dinit"),
         measurement: Measurement::Fleet,
@@ -54,7 +54,7 @@ pub const ROWS: [Row; 7] = [
         title: "start of one",
         unit: "ms",
         definition: "**Start:** before the control command is spawned that starts one known, stopped service. \
-            **End:** the first instruction of its `main`. **Included:** the control command's own start, one \
+            **End:** its first instruction. **Included:** the control command's own start, one \
             launch. The other services of the fleet are stopped or asleep; the other managers are idle.",
         goal: Goal::Times(0.8, "dinit"),
         measurement: Measurement::Single,
@@ -64,7 +64,7 @@ pub const ROWS: [Row; 7] = [
         title: "SIGKILL to running again",
         unit: "ms",
         definition: "**Start:** before SIGKILL is sent to a service that has run for more than 2 s. **End:** the \
-            first instruction of `main` of its next instance. **Included:** the kernel ending the process, the \
+            first instruction of its next instance. **Included:** the kernel ending the process, the \
             manager learning of it, one launch. Restart delay 0 where there is such a setting; each service is \
             killed once, so that no throttle acts.",
         goal: Goal::Times(0.8, "dinit"),

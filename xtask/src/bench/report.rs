@@ -181,8 +181,8 @@ impl Report<'_> {
 const HEAD: &str = "# Performance\n\nWritten by `cargo xtask bench services`, which measures us and every peer on the \
     machine in one run; do not edit.\nIsolation, logs and control groups are on for us. Machine: ";
 
-const METHOD: &str = "The service is a static C program (`xtask/src/bench/stamp.c`) that writes CLOCK_MONOTONIC into a \
-    file shared by all of them as its first act and then sleeps; so a figure ends when the program runs, not when \
+const METHOD: &str = "The service is a static C program without a C library (`xtask/src/bench/stamp.c`) that writes \
+    CLOCK_MONOTONIC into a file shared by all of them as its first act and then sleeps; so a figure ends when the program runs, not when \
     somebody noticed. Each manager runs as root in a directory of its own; in a round the managers take turns. Ours \
     are release builds.";
 

@@ -12,6 +12,8 @@ use super::Outcome;
 
 /// Bytes of one slot, as in `stamp.c`.
 const SLOT: usize = 64;
+/// What the program maps at a time.
+const PAGE: usize = 65536;
 /// How long the bench sleeps between two looks. The time itself is stamped by the service, so this adds nothing
 /// to a figure; it is long enough not to take a CPU away from the manager.
 const LOOK: Duration = Duration::from_micros(500);
@@ -32,7 +34,7 @@ pub fn compile(to: &Path) -> Outcome<()> {
     let source = to.with_extension("c");
     fs::write(&source, include_str!("stamp.c")).map_err(|e| format!("writing {}: {e}", source.display()))?;
     let output = Command::new("cc")
-        .args(["-static", "-O2", "-o"])
+        .args(["-static", "-nostdlib", "-O2", "-fno-stack-protector", "-Wl,-z,noexecstack", "-o"])
         .args([to, &source])
         .output()
         .map_err(|e| format!("running the C compiler cc: {e}"))?;
@@ -64,7 +66,7 @@ impl Stamps {
         let fail = |e| format!("making {}: {e}", path.display());
         let file =
             File::options().read(true).write(true).create(true).truncate(true).open(path).map_err(fail)?;
-        file.set_len((count * SLOT).next_multiple_of(4096) as u64).map_err(fail)?;
+        file.set_len((count * SLOT).next_multiple_of(PAGE) as u64).map_err(fail)?;
         // A service may run under any account.
         file.set_permissions(Permissions::from_mode(0o666)).map_err(fail)?;
         Ok(Self { file, path: path.to_path_buf(), count })
