@@ -145,7 +145,7 @@ impl Init {
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    eprintln!("session0-init: cannot reap: {error}");
+                    complain!("session0-init: cannot reap: {error}");
                     break;
                 }
             }
@@ -182,7 +182,7 @@ impl Init {
             }
             Ok(None) => {}
             // One bad client, or no descriptor free: the daemon tries again.
-            Err(error) => eprintln!("session0-init: cannot take a connection: {error}"),
+            Err(error) => complain!("session0-init: cannot take a connection: {error}"),
         }
         Ok(())
     }
@@ -203,7 +203,7 @@ impl Init {
                 Ok(Received::Nothing) => break,
                 Ok(Received::Packet { length, descriptors }) => {
                     if self.packet(&buffer[..length], descriptors).is_err() {
-                        eprintln!("session0-init: the daemon said what a daemon does not say; cut off");
+                        complain!("session0-init: the daemon said what a daemon does not say; cut off");
                         self.disconnect();
                     }
                 }

@@ -168,11 +168,13 @@ impl Init {
         let unit = name.to_owned();
         self.launches.table.insert(launch, Launch { unit, pid: child.pid, state, main: None });
         if let Err(error) = watched {
-            eprintln!("session0-init: cannot watch launch {}: {error}; its end will tell", launch.0);
+            complain!("session0-init: cannot watch launch {}: {error}; its end will tell", launch.0);
         }
         if let Some(logger) = logger {
-            let connected = self.feed.connect(logger.ours, &self.units, &self.poll);
-            connected.map_err(during(LaunchPhase::Descriptors))?;
+            if let Err(error) = self.feed.connect(logger.ours, &self.units, &self.poll) {
+                // It sees the end of its feed and ends; the next one may have more luck.
+                eprintln!("session0-init: cannot feed the logger: {error}");
+            }
         }
         Ok(())
     }
@@ -255,7 +257,7 @@ impl Init {
         // If it is not our child, its end is seen only here.
         let flags = EventFlags::IN | EventFlags::ONESHOT;
         if let Err(error) = self.poll.add(main.as_fd(), Token::Main(launch), flags) {
-            eprintln!("session0-init: cannot watch process {pid}: {error}");
+            complain!("session0-init: cannot watch process {pid}: {error}");
         }
         entry.main = Some(main);
     }

@@ -10,6 +10,14 @@
 //! One thread, one loop, nothing in it waits for anybody but the loop's own poll. No signal handlers: PID 1 is
 //! immune to what it has no handler for.
 
+/// A line on standard error. Nobody there to read it is no reason to fail, as it would be for `eprintln`.
+macro_rules! complain {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr().lock(), $($text)*);
+    }};
+}
+
 mod control;
 mod directory;
 mod exits;
@@ -30,7 +38,7 @@ fn main() -> ExitCode {
     // PID 1 can read it.
     let session = std::env::args().nth(1).and_then(|text| text.parse().ok()).map(SessionId);
     let Some(session) = session else {
-        eprintln!(
+        complain!(
             "session0-init: started by session0d only: it needs its session's number and what goes with it"
         );
         return ExitCode::from(2);
@@ -38,7 +46,7 @@ fn main() -> ExitCode {
     match init::Init::new(session).and_then(init::Init::run) {
         Ok(()) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("session0-init {session}: {error}");
+            complain!("session0-init {session}: {error}");
             ExitCode::from(1)
         }
     }

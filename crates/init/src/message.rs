@@ -81,7 +81,7 @@ impl Init {
         }
         for (key, descriptor) in self.store.kept() {
             if let Err(error) = control.say_with(&FromInit::Kept { key: key.clone() }, descriptor) {
-                eprintln!("session0-init: cannot duplicate what is kept as {key}: {error}");
+                complain!("session0-init: cannot duplicate what is kept as {key}: {error}");
             }
         }
         for (launch, entry) in &mut self.launches.table {
@@ -110,7 +110,7 @@ impl Init {
         let prepared = match session::prepare(plan) {
             Ok(prepared) => prepared,
             Err(fault) => {
-                eprintln!("session0-init {}: {fault}", self.session);
+                complain!("session0-init {}: {fault}", self.session);
                 let session::SessionFault { phase, errno, subject } = fault;
                 self.say(&FromInit::PrepareFailed { phase, errno, subject });
                 self.failed = true;
@@ -118,7 +118,7 @@ impl Init {
             }
         };
         let launcher = Launcher::new(plan.capabilities, self.open_files, self.oom).map_err(|error| {
-            eprintln!("session0-init {}: cannot open /dev/null: {error}", self.session);
+            complain!("session0-init {}: cannot open /dev/null: {error}", self.session);
             Nonsense
         })?;
         self.session_made =
@@ -139,7 +139,7 @@ impl Init {
             Population::Empty => self.say(&FromInit::GroupEmpty { unit: name.to_owned() }),
             Population::Populated => {
                 if let Err(error) = self.units.kill(name, &self.poll) {
-                    eprintln!("session0-init: cannot kill {name}: {error}");
+                    complain!("session0-init: cannot kill {name}: {error}");
                 }
             }
         }

@@ -73,6 +73,8 @@ fn processes_outside_and_of_others_are_not_there() {
         return;
     }
     let mut host = Host::prepared();
+    let groups = host.shell("groups", "grep ^0: /proc/self/cgroup; grep -c session /proc/self/cgroup");
+    assert!(groups.starts_with("0::/\n"), "{groups}");
     let sleeper = host.launch("sleeper", shell_plan("exec sleep 1000"));
     let text = host.shell_with("see", "ls /proc | grep -c '^[0-9]'; tr '\\0' ' ' </proc/1/cmdline", |plan| {
         plan.uid = 64001;

@@ -271,6 +271,9 @@ impl ChildLaunch<'_> {
     }
 
     fn namespaces(&self) -> Step {
+        // Its own group is the root of all groups it hears of.
+        // SAFETY: a cgroup namespace of our own shares no memory and no descriptors with anybody.
+        unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWCGROUP) }.during(LaunchPhase::Namespace)?;
         if !self.texts.write.is_empty() {
             // SAFETY: a mount namespace of our own shares no memory and no descriptors with anybody.
             unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }.during(LaunchPhase::Namespace)?;

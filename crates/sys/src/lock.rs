@@ -3,6 +3,7 @@
 use std::io::{Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -22,8 +23,34 @@ pub enum Locked {
     Held(Option<i32>),
 }
 
-/// Takes the lock at `path` and writes our process number into it. Symbolic links are refused.
+/// How long a lock may outlive its holder: a child that the holder had just cloned has a copy of its descriptor until
+/// exec closes it.
+const AFTERLIFE: Duration = Duration::from_secs(2);
+
+/// Takes the lock at `path` and writes our process number into it. Symbolic links are refused. Waits a little for
+/// one whose holder is dead.
 pub fn take(path: &Path) -> Result<Locked, Fault> {
+    let began = crate::process::now();
+    loop {
+        match try_take(path)? {
+            Locked::Held(holder)
+                if !holder.is_some_and(alive) && crate::process::now().since(began) < AFTERLIFE =>
+            {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            decided => return Ok(decided),
+        }
+    }
+}
+
+/// Whether a process with this number runs. A zombie does not.
+fn alive(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
+    state.is_some_and(|state| state != 'Z' && state != 'X')
+}
+
+fn try_take(path: &Path) -> Result<Locked, Fault> {
     let what = "lock";
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o644)).context(what, path.display())?;
@@ -78,6 +105,16 @@ mod tests {
         assert!(matches!(take(&path).unwrap(), Locked::Held(Some(pid)) if pid == me));
         assert_eq!(holder(&path).unwrap(), Some(me));
         drop(lock);
+        // A holder that is dead, and a copy of its descriptor that lives on for a moment.
+        let copy = std::fs::File::options().write(true).open(&path).unwrap();
+        rustix::fs::flock(&copy, FlockOperation::LockExclusive).unwrap();
+        std::fs::write(&path, "2147483646\n").unwrap();
+        let release = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            drop(copy);
+        });
+        assert!(matches!(take(&path).unwrap(), Locked::Ours(_)));
+        release.join().unwrap();
         assert_eq!(holder(&path).unwrap(), None);
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/dev/null", &path).unwrap();

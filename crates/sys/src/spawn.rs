@@ -21,7 +21,9 @@ pub(crate) const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 pub enum Namespaces {
     /// None of its own.
     Inherited,
-    /// PID, mount, IPC, UTS and cgroup namespaces of its own: a session.
+    /// PID, mount, IPC and UTS namespaces of its own: a session. Its programs get cgroup namespaces when they are
+    /// launched; init must not have one: where v2 is mounted with `nsdelegate`, as systemd does, it could not put
+    /// children into groups that are not below its namespace's root, which would be its parent's group.
     Session,
 }
 
@@ -155,11 +157,8 @@ fn clone(namespaces: Namespaces, group: Option<BorrowedFd<'_>>, plan: &ChildPlan
     match namespaces {
         Namespaces::Inherited => {}
         Namespaces::Session => {
-            args.flags |= (libc::CLONE_NEWPID
-                | libc::CLONE_NEWNS
-                | libc::CLONE_NEWIPC
-                | libc::CLONE_NEWUTS
-                | libc::CLONE_NEWCGROUP) as u64;
+            args.flags |=
+                (libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS) as u64;
         }
     }
     args.pidfd = (&raw mut pidfd) as u64;
