@@ -38,6 +38,6 @@ pub fn with_built_in(
 /// Every problem, as `--check` would show it.
 pub fn say(loaded: &Loaded) {
     for problem in &loaded.problems {
-        eprintln!("{}", problem.render());
+        message::text(&problem.render());
     }
 }

@@ -52,6 +52,12 @@ pub fn debug(words: &str, fields: &[Field<'_>]) {
     say(Level::Debug, words, fields);
 }
 
+/// Several lines for a person, as they are.
+pub fn text(text: &str) {
+    // As with `say`: nobody there to read it is no reason to fail.
+    let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
+}
+
 fn say(level: Level, words: &str, fields: &[Field<'_>]) {
     if SHOWN.get() < level {
         return;

@@ -52,7 +52,7 @@ pub fn run(root: &Path) -> ExitCode {
     let code = match start(root) {
         Ok(code) => code,
         Err(Failure::Refused(why)) => {
-            eprintln!("error: session0d does not start: {}", why.trim_end());
+            message::text(&format!("error: session0d does not start: {}", why.trim_end()));
             REFUSED
         }
         Err(Failure::Broken(why)) => {

@@ -170,11 +170,11 @@ impl Init {
         if let Err(error) = watched {
             complain!("session0-init: cannot watch launch {}: {error}; its end will tell", launch.0);
         }
-        if let Some(logger) = logger {
-            if let Err(error) = self.feed.connect(logger.ours, &self.units, &self.poll) {
-                // It sees the end of its feed and ends; the next one may have more luck.
-                eprintln!("session0-init: cannot feed the logger: {error}");
-            }
+        if let Some(logger) = logger
+            && let Err(error) = self.feed.connect(logger.ours, &self.units, &self.poll)
+        {
+            // It sees the end of its feed and ends; the next one may have more luck.
+            complain!("session0-init: cannot feed the logger: {error}");
         }
         Ok(())
     }

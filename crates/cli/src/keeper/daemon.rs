@@ -4,12 +4,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::Timespec;
+use rustix::fs::{OFlags, Timespec, fcntl_setfl};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitStatus, pidfd_open, pidfd_send_signal};
 
+use super::screen::Screen;
 use crate::failure::Failure;
 use crate::root::Root;
 
@@ -40,6 +42,8 @@ pub struct Daemon {
     pub pid: Pid,
     /// Itself.
     pub pidfd: OwnedFd,
+    /// Ends when everything it said was passed on.
+    pub passing: JoinHandle<()>,
     started: Instant,
 }
 
@@ -57,21 +61,27 @@ pub enum End {
 }
 
 impl Daemon {
-    /// Starts it. It gets a process group of its own, so that ^C at the terminal is the keeper's alone.
-    pub fn start(program: &PathBuf, root: &Root) -> Result<Daemon, Failure> {
+    /// Starts it. It gets a process group of its own, so that ^C at the terminal is the keeper's alone, and a pipe for what
+    /// it says, so that a terminal that takes nothing holds up neither it nor the inits it starts.
+    pub fn start(program: &PathBuf, root: &Root, screen: &Screen) -> Result<Daemon, Failure> {
         let mut command = Command::new(program);
         if !root.is_machine() {
             command.arg("--root").arg(root.directory());
         }
         command.env_remove("SESSION0_ROOT").current_dir("/");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).process_group(0);
         let tried = || format!("start {}", program.display());
-        let child = command.spawn().map_err(|error| Failure::fault(tried(), error))?;
+        let fault = |error: std::io::Error| Failure::fault(tried(), error);
+        let (said, says) = std::io::pipe().map_err(fault)?;
+        fcntl_setfl(&says, OFlags::NONBLOCK).map_err(|errno| fault(errno.into()))?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(says).process_group(0);
+        let child = command.spawn().map_err(fault)?;
+        // The command holds our copy of the writing end.
+        drop(command);
+        let passing = screen.pass_on(said).map_err(fault)?;
         let pid = Pid::from_child(&child);
         // Not reaped yet, so the number is still this child's.
-        let pidfd = pidfd_open(pid, PidfdFlags::empty())
-            .map_err(|errno| Failure::fault(tried(), std::io::Error::from(errno)))?;
-        Ok(Daemon { pid, pidfd, started: Instant::now() })
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| fault(errno.into()))?;
+        Ok(Daemon { pid, pidfd, passing, started: Instant::now() })
     }
 
     /// How long it has been alive.

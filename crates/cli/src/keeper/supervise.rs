@@ -20,6 +20,8 @@ use crate::time::short;
 
 /// What the keeper adds to the daemon's own budget for an ordered shutdown.
 const MARGIN: Duration = Duration::from_secs(10);
+/// A daemon that refused has nothing more to say after this.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How often a daemon that has just started is asked whether it takes SIGTERM already.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -132,7 +134,7 @@ impl<'a> Keeper<'a> {
         }
         if self.start_at.is_some_and(|at| at <= Instant::now()) {
             self.start_at = None;
-            self.daemon = Some(Daemon::start(&self.program, self.root)?);
+            self.daemon = Some(Daemon::start(&self.program, self.root, self.screen)?);
             if let Some(shutdown) = &mut self.shutdown {
                 shutdown.told = Told::NotYet;
             }
@@ -161,7 +163,14 @@ impl<'a> Keeper<'a> {
         let daemon = self.daemon.take()?;
         match End::of(status) {
             End::Down => Some(self.down()),
-            End::Refused => Some(Err(Failure::told(Kind::Refused))),
+            End::Refused => {
+                // It said why: that is passed on before we go.
+                let until = Instant::now() + LAST_WORDS;
+                while !daemon.passing.is_finished() && Instant::now() < until {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Some(Err(Failure::told(Kind::Refused)))
+            }
             End::Again => {
                 self.screen.say("session0d asks to be started again");
                 self.start_at = Some(Instant::now());
