@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Instant;
 
-use crate::{Stop, cargo, complain, is_root, say, tidy};
+use crate::{Stop, cargo, complain, is_root, say, target_directory, tidy};
 
 /// What the runners counted.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +75,7 @@ pub fn main() -> Result<(), Stop> {
         count.failed += u64::from(!passed);
         passed
     });
+    step("an init one protocol version older", &mut older_init);
     step("build", &mut |count| check(count, cargo().args(["build", "--workspace", "--quiet"])));
     step("unit, operations, simulation and doc tests", &mut |count| {
         run_tests(
@@ -85,6 +86,27 @@ pub fn main() -> Result<(), Stop> {
     step("system tests", &mut system_tests);
     say(&format!("{} passed, {} failed, {} skipped", count.passed, count.failed, count.skipped));
     if ok && count.failed == 0 { Ok(()) } else { Err(Stop::silent(1)) }
+}
+
+/// Builds the init that the upgrade test starts with, and puts it aside: the build after it makes today's again.
+fn older_init(count: &mut Count) -> bool {
+    let mut build = cargo();
+    build.args(["build", "--package", "session0-init", "--features", "protocol-1", "--quiet"]);
+    if !check(count, &mut build) {
+        return false;
+    }
+    let aside = target_directory().and_then(|target| {
+        let programs = target.join("debug");
+        let aside = programs.join("protocol-1");
+        std::fs::create_dir_all(&aside)
+            .and_then(|()| std::fs::copy(programs.join("session0-init"), aside.join("session0-init")))
+            .map_err(|error| error.to_string())
+    });
+    if let Err(error) = &aside {
+        complain(&format!("could not put the older init aside: {error}"));
+        count.failed += 1;
+    }
+    aside.is_ok()
 }
 
 /// The package with the claims that need a real kernel and root.
