@@ -2,10 +2,10 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::Mode;
+use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::peer::Credentials;
@@ -55,6 +55,31 @@ pub fn bind(path: &Path, mode: u32, receive_bytes: usize) -> io::Result<OwnedFd>
     rustix::fs::chmod(path, Mode::from_raw_mode(mode))?;
     Ok(socket)
 }
+
+/// Makes sockets that queue many datagrams. How many is fixed when a socket is made, by a setting of the network
+/// namespace it is made in: 10 unless somebody raised it, and it is not for us to raise it on the machine. Sockets with
+/// a path are reached from every network namespace, so these are made in one of their own. Where that does not work
+/// they are made here, and senders wait earlier. Only for a program with one thread.
+pub fn with_long_queue<T>(make: impl FnOnce() -> T) -> T {
+    let here = rustix::fs::open(c"/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let Ok(here) = here else { return make() };
+    // SAFETY: a network namespace of our own shares no memory and no descriptors with anybody.
+    if unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.is_err() {
+        return make();
+    }
+    // If it stays as it was, the queue is short: said above.
+    let _ = std::fs::write("/proc/sys/net/unix/max_dgram_qlen", QUEUE_DATAGRAMS);
+    let made = make();
+    let network = Some(rustix::thread::LinkNameSpaceType::Network);
+    match rustix::thread::move_into_link_name_space(here.as_fd(), network) {
+        Ok(()) => made,
+        // Nobody may go on in a network that is not the machine's.
+        Err(error) => panic!("cannot return to the machine's network: {error}"),
+    }
+}
+
+/// More than one for every service that may start at once.
+const QUEUE_DATAGRAMS: &str = "4096";
 
 fn set_option(socket: &OwnedFd, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
     // SAFETY: pointer and length describe `value`, an int, which outlives the call.
@@ -160,8 +185,32 @@ const SCM_PIDFD: libc::c_int = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsFd;
     use std::os::unix::net::UnixDatagram;
+
+    #[test]
+    fn a_long_queue_holds_many() {
+        if !rustix::process::getuid().is_root() {
+            eprintln!("SKIPPED: a_long_queue_holds_many needs root");
+            return;
+        }
+        let path = std::env::temp_dir().join(format!("session0-long-{}", std::process::id()));
+        // On a thread of its own, because namespaces are a thread's and tests run beside each other.
+        let at = path.clone();
+        let socket = std::thread::spawn(move || with_long_queue(|| bind(&at, 0o600, 8 << 20)).unwrap())
+            .join()
+            .unwrap();
+        let mut sent = 0;
+        while sent < 1000 {
+            // A client each, as services are: the limit of one sender's own memory is another matter.
+            let client = UnixDatagram::unbound().unwrap();
+            client.set_nonblocking(true).unwrap();
+            client.send_to(b"READY=1", &path).unwrap();
+            sent += 1;
+        }
+        std::fs::remove_file(&path).unwrap();
+        let mut buffer = [0; 50];
+        assert!(receive(socket.as_fd(), &mut buffer).unwrap().is_some());
+    }
 
     #[test]
     fn a_datagram_tells_its_sender() {

@@ -305,7 +305,8 @@ impl ChildLaunch<'_> {
             return Err(last(phase));
         }
         rustix::process::setsid().during(phase)?;
-        crate::process::reset_signals().during(phase)
+        // Actions are all the default already: init's own are, see `session::begin`.
+        crate::process::unblock_signals().during(phase)
     }
 
     fn resource_limits(&self) -> Result<(), Errno> {

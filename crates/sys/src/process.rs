@@ -33,34 +33,27 @@ pub fn raise_open_files() -> io::Result<Rlimit> {
 
 /// Every signal to its default action and none blocked. Ignored signals survive exec (a Rust program ignores
 /// SIGPIPE from its start), so whoever starts other people's programs calls this, or does the same in the child.
+/// Async-signal-safe.
 pub fn reset_signals() -> io::Result<()> {
-    // SAFETY: setting the default action installs no code of ours.
-    unsafe { reset_signals_raw() }
-}
-
-/// As [`reset_signals`]; async-signal-safe.
-///
-/// # Safety
-/// Always sound; unsafe only to mark that it is made for the time between clone and exec as well.
-pub(crate) unsafe fn reset_signals_raw() -> io::Result<()> {
     // The system calls themselves: libc's functions refuse 32 and 33, which it keeps for itself, but those too
     // can have been ignored by whoever started us.
     let action = KernelAction { handler: libc::SIG_DFL, flags: 0, restorer: 0, mask: 0 };
-    let mask = 0u64;
-    // SAFETY: `action` and `mask` are what the kernel reads (8 bytes of mask, no handler code) and outlive the
-    // calls; null means that the old values are not wanted.
-    unsafe {
-        for signal in 1..=64 {
-            // KILL and STOP are refused; their action is the default anyway.
-            libc::syscall(libc::SYS_rt_sigaction, signal, &raw const action, 0, size_of::<u64>());
-        }
-        if libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, 0, size_of::<u64>())
-            != 0
-        {
-            return Err(io::Error::last_os_error());
-        }
+    for signal in 1..=64 {
+        // SAFETY: `action` is what the kernel reads (with 8 bytes of mask and no handler code) and outlives the call;
+        // null: the old one is not wanted. KILL and STOP are refused; their action is the default anyway.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &raw const action, 0, size_of::<u64>()) };
     }
-    Ok(())
+    unblock_signals()
+}
+
+/// No signal blocked. Async-signal-safe.
+pub fn unblock_signals() -> io::Result<()> {
+    let mask = 0u64;
+    // SAFETY: the kernel reads 8 bytes of `mask`, which outlives the call; null: the old one is not wanted.
+    let result = unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, 0, size_of::<u64>())
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The kernel's struct sigaction; on every architecture we build for, an all-zero one is the default action.

@@ -193,7 +193,7 @@ unsafe fn run_child(plan: &ChildPlan<'_>) -> ! {
             }
         }
         libc::syscall(libc::SYS_close_range, plan.top, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
-        if crate::process::reset_signals_raw().is_err() {
+        if crate::process::reset_signals().is_err() {
             fail(plan.tell);
         }
         libc::syscall(

@@ -69,12 +69,20 @@ impl Base {
     }
 
     fn enable_controllers(&self) -> Result<(), Fault> {
+        let what = "enable controllers of";
         if !self.delegated {
-            // The top group: controllers must be given to its children first. They usually are.
+            // The top group: controllers must be given to its children first. They usually are. In a container the
+            // top is an ordinary group that the container's processes are in, and they are in the way.
             let top = crate::files::open_directory(self.mounts.v2())?;
-            enable(&self.mounts, top.as_fd()).context("enable controllers of", self.mounts.v2().display())?;
+            match enable(&self.mounts, top.as_fd()) {
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                    move_to_host(&top).context(what, self.mounts.v2().display())?;
+                    enable(&self.mounts, top.as_fd()).context(what, self.mounts.v2().display())?;
+                }
+                other => other.context(what, self.mounts.v2().display())?,
+            }
         }
-        enable(&self.mounts, self.v2.as_fd()).context("enable controllers of", self.path().display())
+        enable(&self.mounts, self.v2.as_fd()).context(what, self.path().display())
     }
 
     /// The mounts it was found in.

@@ -100,6 +100,8 @@ pub fn begin() -> io::Result<Granted> {
         Ok(unsafe { OwnedFd::from_raw_fd(number) })
     };
     let granted = Granted { listener: take(3)?, work: take(4)?, v1: [take(5)?, take(6)?, take(7)?] };
+    // PID 1 is immune to what it has no handler for, and its children start without an ignored signal.
+    crate::process::reset_signals()?;
     crate::process::new_terminal_session()?;
     crate::process::set_not_dumpable()?;
     Ok(granted)

@@ -22,9 +22,13 @@ pub(super) fn make(plan: &SessionPlan) -> Step<Prepared> {
     let mut kept = Vec::new();
     let api = "/run/session0/api";
     kept.push((key::API.into(), packet::listen_stream(Path::new(api), 0o666, API_BACKLOG).on(api)?));
-    let notify = "/run/session0/notify";
-    kept.push((key::NOTIFY.into(), datagram::bind(Path::new(notify), 0o666, NOTIFY_BYTES).on(notify)?));
-    let syslog = datagram::bind(Path::new("/dev/log"), 0o666, SYSLOG_BYTES).on("/dev/log")?;
+    let (notify, syslog) = ("/run/session0/notify", "/dev/log");
+    let (notify, syslog) = datagram::with_long_queue(|| {
+        let notify = datagram::bind(Path::new(notify), 0o666, NOTIFY_BYTES).on(notify);
+        (notify, datagram::bind(Path::new(syslog), 0o666, SYSLOG_BYTES).on(syslog))
+    });
+    kept.push((key::NOTIFY.into(), notify?));
+    let syslog = syslog?;
     if plan.facilities.contains(Facilities::FANOTIFY) {
         kept.push((key::TERMINAL_TRIPWIRE.into(), terminal_tripwire()?));
     }
