@@ -75,8 +75,8 @@ pub const ROWS: [Row; 7] = [
         title: "memory kept for a service",
         unit: "KiB",
         definition: "PSS of all the manager's processes (ours: keeper, `session0d`, `session0-init`, \
-            `session0-log`) with 500 running services, less the same without services, divided by 500. Memory of \
-            the services themselves and of the kernel is not in it.",
+            `session0-log`) with 500 services that have run for two seconds, less the same without services, \
+            divided by 500. Memory of the services themselves and of the kernel is not in it.",
         goal: Goal::AtMost(4.0),
         measurement: Measurement::Fleet,
     },
@@ -84,7 +84,7 @@ pub const ROWS: [Row; 7] = [
         id: "memory-idle",
         title: "memory, no services",
         unit: "MiB",
-        definition: "PSS of all the manager's processes without services, half a second after it answers.",
+        definition: "PSS of all the manager's processes without services, two seconds after it answers.",
         goal: Goal::AtMost(10.0),
         measurement: Measurement::Fleet,
     },

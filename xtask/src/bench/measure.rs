@@ -10,8 +10,10 @@ use super::process::{self, Running};
 use super::stamps::{milliseconds, now};
 use super::{Bench, Outcome};
 
-/// A manager is left alone this long before memory is read or a clock is started.
+/// A manager is left alone this long before a clock is started.
 const SETTLE: Duration = Duration::from_millis(500);
+/// And this long before its memory is read.
+const CALM: Duration = Duration::from_secs(2);
 /// Two single samples lie this far apart.
 const BETWEEN: Duration = Duration::from_millis(5);
 /// A killed service has run longer than every peer's throttle asks for.
@@ -60,7 +62,7 @@ struct FleetRound {
 fn fleet_round(bench: &Bench, manager: &dyn Manager) -> Outcome<FleetRound> {
     let place = bench.place(manager.name(), bench.fleet)?;
     let running = manager::launch_empty(manager, &place)?;
-    sleep(SETTLE);
+    sleep(CALM);
     let idle = running.memory() as f64;
     let (running, begun, last) = if manager.is_told_by_its_start() {
         drop(running);
@@ -79,7 +81,7 @@ fn fleet_round(bench: &Bench, manager: &dyn Manager) -> Outcome<FleetRound> {
         finish(told)?;
         (running, begun, last)
     };
-    sleep(SETTLE);
+    sleep(CALM);
     let full = running.memory() as f64;
     Ok(FleetRound { started: milliseconds(begun, last), idle, service: (full - idle) / bench.fleet as f64 })
 }
