@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::{Stop, cargo, complain, is_root, say, target_directory, tidy};
 
@@ -161,31 +161,37 @@ fn run_tests(count: &mut Count, command: &mut Command) -> bool {
     passed
 }
 
+/// A runner that has ended and is silent for this long has been read to its end.
+const QUIET: Duration = Duration::from_millis(500);
+
 /// Passes both streams on, line by line, and shows them to `look`.
 fn tee(command: &mut Command, look: &mut dyn FnMut(&str)) -> std::io::Result<ExitStatus> {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let (sender, lines) = mpsc::channel();
     let streams: [Option<Box<dyn Read + Send>>; 2] =
         [child.stdout.take().map(|s| Box::new(s) as _), child.stderr.take().map(|s| Box::new(s) as _)];
-    let readers: Vec<_> = streams
-        .into_iter()
-        .flatten()
-        .map(|stream| {
-            let sender = sender.clone();
-            std::thread::spawn(move || {
-                for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
-                    let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
-                }
-            })
-        })
-        .collect();
-    drop(sender);
-    for line in lines {
-        say(&line);
-        look(&line);
+    for stream in streams.into_iter().flatten() {
+        let sender = sender.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+                let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
+            }
+        });
     }
-    for reader in readers {
-        let _ = reader.join();
+    drop(sender);
+    // A test that failed may leave a process behind that holds the streams open: once the runner has ended, what it
+    // wrote is read and nothing more is waited for.
+    let mut ended = false;
+    loop {
+        match lines.recv_timeout(QUIET) {
+            Ok(line) => {
+                say(&line);
+                look(&line);
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            Err(mpsc::RecvTimeoutError::Timeout) if ended => break,
+            Err(mpsc::RecvTimeoutError::Timeout) => ended = child.try_wait()?.is_some(),
+        }
     }
     child.wait()
 }
