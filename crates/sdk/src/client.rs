@@ -61,6 +61,22 @@ impl Client {
         Ok(())
     }
 
+    /// Waits until the daemon at the other end has closed the connection, as one does that is replaced or ends; what it
+    /// still says is not looked at. An error if it has not within `time_max`.
+    pub fn wait_closed(mut self, time_max: Duration) -> Result<(), Error> {
+        self.set_time_max(Some(time_max))?;
+        let mut rest = [0; 256];
+        loop {
+            match io::Read::read(&mut self.stream, &mut rest) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(()),
+                Err(error) => return Err(connect::broken(&self.path, &error)),
+            }
+        }
+    }
+
     /// Follows what happens. The connection is used up.
     pub fn events(self) -> Result<events::Events, Error> {
         events::Events::begin(self)

@@ -30,7 +30,7 @@ pub fn memory_hog() -> String {
     let mut taken: Vec<Vec<u8>> = Vec::new();
     loop {
         taken.push(vec![1; 1 << 20]);
-        if taken.len() % 64 == 0 {
+        if taken.len().is_multiple_of(64) {
             eprintln!("{} MiB", taken.len());
         }
     }

@@ -189,7 +189,10 @@ impl Rig {
     pub fn lines(&self, unit: &str) -> Vec<String> {
         let text = self.read(&format!("{unit}.log"));
         let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
-        whole.lines().map(|line| without_stamp(line).to_owned()).collect()
+        // What a logger was writing when it was killed: its successor marks it and writes the chunk again.
+        // It may have come no further than into the stamp.
+        let torn = |line: &&str| line.len() < 60 && line.ends_with(" [session0-log: cut short here]");
+        whole.lines().filter(|line| !torn(line)).map(|line| without_stamp(line).to_owned()).collect()
     }
 
     #[track_caller]

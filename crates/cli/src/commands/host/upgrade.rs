@@ -21,8 +21,9 @@ pub fn run(context: &Context, _: &Args) -> Result<(), Failure> {
     let mut client = context.client(tried)?;
     let old = client.version().map_err(fail)?;
     client.upgrade().map_err(fail)?;
-    drop(client);
     let progress = Progress::start(&context.output, "replacing the daemon".to_owned(), || None);
+    // Whoever asks once this command has ended asks the new one.
+    client.wait_closed(std::time::Duration::from_secs(30)).map_err(fail)?;
     let mut client = context.client(tried)?;
     let new = client.version().map_err(fail)?;
     let host = client.host().map_err(fail)?;
