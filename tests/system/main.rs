@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod boot;
+mod container;
 mod crash;
 mod examples;
 mod interface;
