@@ -60,9 +60,14 @@ fn up_is_a_containers_first_process_with_the_documented_flags() {
         command.env("SESSION0_CONTAINER_SHARE", format!("{} {}", root.display(), programs.display()));
         command.arg("--").arg(binary("s0")).arg("--root").arg(&root).arg("up");
         let mut container = Container(command.stdout(Stdio::null()).spawn().expect("the script"));
-        let log = || std::fs::read_to_string(root.join("var/log/session0/services/a.log")).unwrap_or_default();
+        let log =
+            || std::fs::read_to_string(root.join("var/log/session0/services/a.log")).unwrap_or_default();
         eventually(&format!("the service runs in a container of {engine}"), || log().contains("ready"));
-        assert!(log().contains("bound by the engine"), "it sees the files the engine has put there:\n{}", log());
+        assert!(
+            log().contains("bound by the engine"),
+            "it sees the files the engine has put there:\n{}",
+            log()
+        );
         // What `docker stop` does.
         Run::of(Command::new("kill").args(["-TERM", &container.0.id().to_string()])).ok();
         let status = container.0.wait().expect("it ends");
