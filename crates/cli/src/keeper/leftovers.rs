@@ -4,8 +4,6 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::net::sockopt::socket_peercred;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::daemon::{gone_within, kill_and_wait};
@@ -43,15 +41,40 @@ struct Init {
     pidfd: OwnedFd,
 }
 
-/// The process that listens on the control socket of Session 0. Nobody listening there means there is none.
+/// The init that holds the control socket of this root's Session 0: the kernel lists sockets by path, and a process's
+/// descriptors by socket. Its name alone would not tell it from another root's.
 fn init_of(root: &Root) -> Option<Init> {
-    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).ok()?;
-    let address = SocketAddrUnix::new(root.run("init/0.sock")).ok()?;
-    connect(&socket, &address).ok()?;
-    let peer = socket_peercred(&socket).ok()?;
-    let pidfd = pidfd_open(peer.pid, PidfdFlags::empty()).ok()?;
-    let comm = std::fs::read_to_string(format!("/proc/{}/comm", peer.pid.as_raw_nonzero())).ok()?;
-    comm.starts_with("session0-init").then_some(Init { pid: peer.pid, pidfd })
+    let sockets = std::fs::read_to_string("/proc/net/unix").ok()?;
+    let inodes = listening(&sockets, &root.run("init/0.sock"));
+    let processes = std::fs::read_dir("/proc").ok()?.flatten();
+    let mut pids = processes.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
+    pids.find_map(|pid| {
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        let process = PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero()));
+        let name = std::fs::read_to_string(process.join("comm")).ok()?;
+        let ours = name.trim_end() == "session0-init" && holds(&process, &inodes);
+        ours.then_some(Init { pid, pidfd })
+    })
+}
+
+/// Sockets that listen at a path, as `/proc/net/unix` has them: number, count, protocol, flags, type, state, inode, path.
+fn listening(sockets: &str, path: &Path) -> Vec<String> {
+    const LISTENS: &str = "00010000";
+    let fields = sockets.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    fields
+        .filter_map(|fields| match fields[..] {
+            [_, _, _, LISTENS, _, _, inode, at] if Path::new(at) == path => Some(format!("socket:[{inode}]")),
+            _ => None,
+        })
+        .collect()
+}
+
+fn holds(process: &Path, sockets: &[String]) -> bool {
+    let Ok(descriptors) = std::fs::read_dir(process.join("fd")) else { return false };
+    descriptors
+        .flatten()
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .any(|target| sockets.iter().any(|socket| target == Path::new(socket)))
 }
 
 /// `<mount of cgroup v2>/<base>/session-0`: the parent of the group init is in.
@@ -115,6 +138,16 @@ mod tests {
         assert_eq!(group_from("0::/user.slice/init\n", MOUNTS), None);
         assert_eq!(group_from("1:name=systemd:/session-0/init\n", MOUNTS), None);
         assert_eq!(group_from("0::/a/session-0/init\n", "no mount"), None);
+    }
+
+    #[test]
+    fn only_a_socket_that_listens_at_the_very_path_counts() {
+        let sockets = "Num       RefCount Protocol Flags    Type St Inode Path\n\
+            00000000e90d003d: 00000002 00000000 00010000 0005 01 17 /r/run/session0/init/0.sock\n\
+            00000000e90d003e: 00000002 00000000 00000000 0005 03 18 /r/run/session0/init/0.sock\n\
+            00000000e90d003f: 00000002 00000000 00010000 0005 01 19 /x/run/session0/init/0.sock\n\
+            00000000e90d0040: 00000002 00000000 00010000 0005 01 20\n";
+        assert_eq!(listening(sockets, Path::new("/r/run/session0/init/0.sock")), ["socket:[17]"]);
     }
 
     #[test]
