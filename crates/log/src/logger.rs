@@ -207,13 +207,15 @@ impl Logger {
         let Some(unit) = self.units.get(index) else { return };
         let Some(pipe) = &unit.pipe else { return };
         let before = unit.waits;
-        let pause = match pipe::writer(pipe.as_fd(), taken.bytes + taken.left, taken.left) {
-            Writer::Stuck => {
+        let last = before.and_then(|wait| wait.pause);
+        let pause = match (pipe::writer(pipe.as_fd(), taken.bytes + taken.left, taken.left), last) {
+            (Writer::Stuck, _) => {
                 self.end_line(index);
                 return;
             }
-            Writer::Resumes => Some(PAUSE_MIN),
-            Writer::Free => before.and_then(|wait| wait.pause).map(|pause| PAUSE_MAX.min(pause * 2)),
+            (Writer::Free, None) => None,
+            (Writer::Free | Writer::Resumes, Some(last)) if taken.bytes == 0 => Some(PAUSE_MAX.min(last * 2)),
+            (Writer::Free | Writer::Resumes, _) => Some(PAUSE_MIN),
         };
         self.stop_waiting(index);
         let now = Instant::now();
@@ -225,6 +227,10 @@ impl Logger {
         if let Some(unit) = self.units.get(index) {
             unit.waits = Some(Wait { until, look_at, pause });
             self.waiting.insert((look_at, index));
+        }
+        if pause.is_some() && taken.bytes > 0 {
+            // It had room to resume while we were writing: most often there is more by now.
+            self.enqueue(index);
         }
     }
 
