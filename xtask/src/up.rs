@@ -216,7 +216,7 @@ fn welcome(root: &Path, programs: &Path) {
          s0 service log clock -f       what one of them says (^C ends the following)\n  \
          s0 service start flaky        one that fails: s0 service status flaky\n  \
          s0 service start asks         one that waits for a user nobody can see\n  \
-         {sudo}kill -9 $(cat $SESSION0_ROOT/run/session0/daemon.lock)\n                                the daemon is killed; no service notices\n  \
+         {sudo}sh -c 'kill -9 $(cat {root}/run/session0/daemon.lock)'\n                                the daemon is killed; no service notices\n  \
          s0 events --follow            what happens, as it happens\n  \
          s0 --help                     the rest\n\
          \nTheir files are in {root}/etc/session0/services. Leave this shell (exit) to end the trial.\n",

@@ -53,7 +53,11 @@ fn alive(pid: i32) -> bool {
 fn try_take(path: &Path) -> Result<Locked, Fault> {
     let what = "lock";
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o644)).context(what, path.display())?;
+    // Root's alone, also where an earlier version made it readable: whoever can open it can hold a shared lock on it,
+    // and keep us from ever starting.
+    let mode = Mode::RUSR | Mode::WUSR;
+    let file = rustix::fs::open(path, flags, mode).context(what, path.display())?;
+    rustix::fs::fchmod(&file, mode).context(what, path.display())?;
     let mut file = std::fs::File::from(file);
     match rustix::fs::flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {

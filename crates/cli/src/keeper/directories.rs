@@ -126,10 +126,14 @@ fn cannot(path: &Path, errno: Errno) -> Failure {
     }
 }
 
-/// Opens a file of ours for a lock: made when absent, a link refused.
+/// Opens a file of ours for a lock: made when absent, a link refused. It is root's alone: whoever can open it can hold a
+/// shared lock on it, and keep every keeper from starting.
 pub fn open_lock(path: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    openat(CWD, path, flags, Mode::from_raw_mode(0o644))
+    let mode = Mode::RUSR | Mode::WUSR;
+    let file = openat(CWD, path, flags, mode)?;
+    rustix::fs::fchmod(&file, mode)?;
+    Ok(file)
 }
 
 #[cfg(test)]
