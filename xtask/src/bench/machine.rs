@@ -14,14 +14,19 @@ pub fn describe() -> String {
         system.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or("Linux").to_owned();
     let uname = rustix::system::uname();
     let kernel = uname.release().to_string_lossy();
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split(' ').next().unwrap_or("?");
+    let load = load();
     format!(
         "{processor}, {cpus} CPUs, {memory} GiB, Linux {kernel}, {}, cgroup {}, load {load} at the start, {}",
         system.trim_matches('"'),
         groups(),
         date()
     )
+}
+
+/// The load of the last minute: how quiet the machine is.
+pub fn load() -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').next().unwrap_or("?").to_owned()
 }
 
 /// The value after a colon of the first line that begins with `name`.

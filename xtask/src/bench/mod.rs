@@ -158,6 +158,7 @@ fn services(options: &Options, root: &Path) -> Outcome<()> {
     };
     let figures = take(options, &bench, &managers, asked(ours.name()).then_some(&ours));
 
+    let machine = format!("{machine}, load {} at the end", machine::load());
     let report = report::Report { machine, managers: &managers, absent, bench: &bench, figures: &figures };
     if options.json {
         println!("{:#}", report.json());
