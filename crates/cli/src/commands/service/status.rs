@@ -1,5 +1,6 @@
 //! `s0 service status`.
 
+use serde::Serialize;
 use session0::api::service::{ServiceState, ServiceStatus};
 use session0::log::{Past, read};
 use session0::{Client, Error};
@@ -43,7 +44,10 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         None => Ok(Vec::new()),
     };
     if context.output.json {
-        context.output.json(&service);
+        context.output.json(&InFull {
+            service: &service,
+            last_output: last.ok().filter(|_| service.failure.is_some()),
+        });
         return Ok(());
     }
     context.output.line(text(&context.output, &service, time::now_ms()));
@@ -51,6 +55,15 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         context.output.line(last_words(&last));
     }
     Ok(())
+}
+
+/// For programs: the host's answer and what the failed service printed last.
+#[derive(Serialize)]
+struct InFull<'a> {
+    #[serde(flatten)]
+    service: &'a ServiceStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_output: Option<Vec<String>>,
 }
 
 fn last_lines(client: &mut Client, name: &str) -> Result<Vec<String>, Error> {
