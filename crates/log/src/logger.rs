@@ -191,44 +191,46 @@ impl Logger {
     /// One turn of one unit.
     fn turn(&mut self, index: u32) {
         let Some(taken) = self.take(index, Unfinished::Waits) else { return };
-        if taken.left > 0 && taken.rest == Rest::Nothing {
-            self.keep_waiting(index, taken);
+        let Some(unit) = self.units.get(index) else { return };
+        if taken.bytes + taken.left == 0 && taken.rest == Rest::Nothing {
+            // Only a pipe seen empty wakes us for certain when there is something again.
+            unit.pause = None;
+            self.stop_waiting(index);
             return;
         }
-        self.stop_waiting(index);
-        // Only a pipe seen empty wakes us for certain when there is something again.
-        if taken.bytes > 0 || taken.rest == Rest::More {
+        let Some(pipe) = &unit.pipe else { return };
+        let writer = pipe::writer(pipe.as_fd(), taken.bytes + taken.left, taken.left);
+        unit.pause = match (writer, unit.pause) {
+            (Writer::Free, None) => None,
+            (_, Some(last)) if taken.bytes == 0 => Some(PAUSE_MAX.min(last * 2)),
+            (_, _) => Some(PAUSE_MIN),
+        };
+        if taken.left == 0 || taken.rest == Rest::More {
+            self.stop_waiting(index);
             self.enqueue(index);
+        } else if writer == Writer::Stuck {
+            self.end_line(index);
+        } else {
+            self.keep_waiting(index, taken.bytes);
         }
     }
 
     /// An unfinished line is left. Its time runs from when its beginning was first seen.
-    fn keep_waiting(&mut self, index: u32, taken: Taken) {
+    fn keep_waiting(&mut self, index: u32, taken: usize) {
         let Some(unit) = self.units.get(index) else { return };
-        let Some(pipe) = &unit.pipe else { return };
-        let before = unit.waits;
-        let last = before.and_then(|wait| wait.pause);
-        let pause = match (pipe::writer(pipe.as_fd(), taken.bytes + taken.left, taken.left), last) {
-            (Writer::Stuck, _) => {
-                self.end_line(index);
-                return;
-            }
-            (Writer::Free, None) => None,
-            (Writer::Free | Writer::Resumes, Some(last)) if taken.bytes == 0 => Some(PAUSE_MAX.min(last * 2)),
-            (Writer::Free | Writer::Resumes, _) => Some(PAUSE_MIN),
-        };
+        let (before, pause) = (unit.waits, unit.pause);
         self.stop_waiting(index);
         let now = Instant::now();
         let until = match before {
-            Some(wait) if taken.bytes == 0 => wait.until,
+            Some(wait) if taken == 0 => wait.until,
             _ => now + LOG_PARTIAL_WAIT,
         };
         let look_at = pause.map_or(until, |pause| until.min(now + pause));
         if let Some(unit) = self.units.get(index) {
-            unit.waits = Some(Wait { until, look_at, pause });
+            unit.waits = Some(Wait { until, look_at });
             self.waiting.insert((look_at, index));
         }
-        if pause.is_some() && taken.bytes > 0 {
+        if pause.is_some() && taken > 0 {
             // It had room to resume while we were writing: most often there is more by now.
             self.enqueue(index);
         }

@@ -24,6 +24,9 @@ pub struct Unit {
     pub file: Option<OwnedFd>,
     /// Whether an unfinished line is in the pipe, and what is to be done about it.
     pub waits: Option<Wait>,
+    /// How long the last pause between two looks was, if the pipe has to be looked at without being told that there is
+    /// more: since it was seen full, until it is seen empty.
+    pub pause: Option<Duration>,
     /// Whether it is in the queue of those with something to read.
     pub queued: Queued,
     group: u64,
@@ -36,8 +39,6 @@ pub struct Wait {
     pub until: Instant,
     /// When the pipe is looked at again, at the latest.
     pub look_at: Instant,
-    /// How long the last pause between two looks was, if the pipe is looked at without being told that there is more.
-    pub pause: Option<Duration>,
 }
 
 /// Whether a unit is in the queue.
@@ -69,8 +70,15 @@ impl Units {
         if ServiceName::new(name).is_err() || self.by_name.len() >= UNITS_MAX {
             return None;
         }
-        let unit =
-            Unit { name: name.into(), pipe: None, file: None, waits: None, queued: Queued::No, group: 0 };
+        let unit = Unit {
+            name: name.into(),
+            pipe: None,
+            file: None,
+            waits: None,
+            pause: None,
+            queued: Queued::No,
+            group: 0,
+        };
         let index = match self.free.pop() {
             Some(index) => index,
             None => {

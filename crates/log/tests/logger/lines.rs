@@ -15,7 +15,7 @@ fn lines_are_kept_in_order() {
         unit.say(format!("{line}\n"));
     }
     until("all lines", || rig.lines("a").len() == expected.len());
-    assert_eq!(rig.lines("a"), expected);
+    assert!(rig.lines("a") == expected, "they are not in order");
     assert_eq!(unit.unread(), 0);
 }
 
@@ -113,7 +113,8 @@ fn one_write_much_larger_than_a_pipe_goes_through() {
     let begun = std::time::Instant::now();
     until("the write ends", || writer.is_finished());
     until("it is all read", || unit.unread() == 0);
-    assert_eq!(rig.lines("a"), expected);
+    // Not assert_eq: nobody reads two times 3 MB.
+    assert!(rig.lines("a") == expected, "lines are missing or were cut");
     // 60 pipes full: one of them having to wait until the unfinished line's time is over would show.
     assert!(begun.elapsed() < 10 * LOG_PARTIAL_WAIT, "{:?}", begun.elapsed());
 }
@@ -147,7 +148,7 @@ fn writes_of_all_sizes_come_through_whole() {
     until("the last write", || writer.is_finished());
     until("it is all read", || unit.unread() == 0);
     // Joined, because a line whose writer was not scheduled for a second is in two parts.
-    assert_eq!(rig.lines("a").concat(), expected.concat());
+    assert!(rig.lines("a").concat() == expected.concat(), "something is missing");
 }
 
 #[test]
