@@ -25,6 +25,8 @@ pub type Outcome<T> = Result<T, String>;
 
 /// The page this writes, below the workspace.
 const PAGE: &str = "docs/performance.md";
+/// Everything from this line on is kept when the page is written anew.
+const BY_HAND: &str = "<!-- From here on written by hand: where the time goes. -->";
 /// Where the managers run. Session 0 has a `/tmp` and a `/run` of its own, but sees this.
 const RUNS: &str = "/var/lib";
 
@@ -168,7 +170,8 @@ fn services(options: &Options, root: &Path) -> Outcome<()> {
     let whole = !options.quick && options.rows.is_empty() && options.managers.is_empty();
     if whole || options.page {
         let page = crate::workspace().join(PAGE);
-        fs::write(&page, report.page()).map_err(|e| format!("writing {}: {e}", page.display()))?;
+        let text = report.page() + &by_hand(&fs::read_to_string(&page).unwrap_or_default());
+        fs::write(&page, text).map_err(|e| format!("writing {}: {e}", page.display()))?;
         eprintln!("written: {}", page.display());
     }
     let unknown = ROWS.iter().filter(|row| is_wanted(options, row.measurement));
@@ -179,6 +182,12 @@ fn services(options: &Options, root: &Path) -> Outcome<()> {
         _ if !asked("session0") => Ok(()),
         rows => Err(format!("{rows} rows have no figure for us or for the peer to beat")),
     }
+}
+
+/// The part of the page that people write: what the profile of a missed goal says.
+fn by_hand(page: &str) -> String {
+    let kept = page.find(BY_HAND).map_or(BY_HAND, |at| &page[at..]);
+    format!("\n{}\n", kept.trim_end())
 }
 
 fn take(options: &Options, bench: &Bench, managers: &[Box<dyn Manager>], ours: Option<&Session0>) -> Figures {
@@ -221,4 +230,18 @@ fn build(to: &Path) -> Outcome<()> {
         fs::copy(&from, to.join(program)).map_err(|e| format!("copying {}: {e}", from.display()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_wrote_outlives_a_run() {
+        let old = format!("# Performance\nfigures\n\n{BY_HAND}\n\n## Where the time goes\n\nThere.\n");
+        let once = by_hand(&old);
+        assert!(once.ends_with("## Where the time goes\n\nThere.\n"));
+        assert_eq!(by_hand(&once), once);
+        assert_eq!(by_hand(&by_hand("figures only")), by_hand(""));
+    }
 }
