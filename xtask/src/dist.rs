@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::install::{self, Item, Place};
-use crate::{Stop, cargo, say, target_directory, workspace};
+use crate::{Stop, cargo, release, say, target_directory, workspace};
 
 /// In `<target>/release`, where cargo-deb looks for what was built.
 const STAGE: &str = "session0-package";
@@ -21,7 +21,7 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Stop> {
         let how = "cargo install cargo-deb --locked";
         return Err(format!("cargo-deb makes the package, and it is not on this machine: {how}").into());
     }
-    let programs = install::build()?;
+    let programs = release::build()?;
     stage(&programs)?;
     let target = target_directory()?;
     let output = target.join("dist");
@@ -51,7 +51,7 @@ fn has_cargo_deb() -> bool {
 
 /// The package's files in their places.
 fn stage(programs: &Path) -> Result<(), Stop> {
-    let destdir = programs.join(STAGE);
+    let destdir = target_directory()?.join("release").join(STAGE);
     let _ = std::fs::remove_dir_all(&destdir);
     let place = Place { prefix: "/usr".into(), destdir: Some(destdir) };
     let mut items = install::items(&place, programs, install::For::AnyMachine)?;

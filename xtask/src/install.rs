@@ -13,7 +13,7 @@ use lexopt::prelude::*;
 pub use files::{Item, Place};
 use manifest::Manifest;
 
-use crate::{Stop, cargo, is_root, say, target_directory, workspace};
+use crate::{Stop, is_root, release, say, target_directory, workspace};
 
 /// Beside `s0`, in PREFIX/lib/session0: programs that people do not call.
 pub const INNER_PROGRAMS: [&str; 3] = ["session0d", "session0-init", "session0-log"];
@@ -73,7 +73,7 @@ pub fn install(parser: lexopt::Parser) -> Result<(), Stop> {
     let options = Options::parse(parser)?;
     let programs = match &options.built {
         Some(programs) => programs.clone(),
-        None => build()?,
+        None => release::build()?,
     };
     if options.whom() == For::ThisMachine && !is_root() {
         return as_root("install", &options, Some(&programs));
@@ -126,22 +126,6 @@ pub fn uninstall(parser: lexopt::Parser) -> Result<(), Stop> {
         tell_service_manager();
     }
     Ok(())
-}
-
-/// Builds the programs; the directory they are in.
-pub fn build() -> Result<PathBuf, Stop> {
-    say("building session0 (release) ...");
-    let packages = ["session0-cli", "session0-daemon", "session0-init", "session0-log"];
-    let mut command = cargo();
-    command.args(["build", "--release", "--quiet"]);
-    packages.iter().for_each(|package| {
-        command.args(["--package", package]);
-    });
-    match command.status() {
-        Ok(status) if status.success() => Ok(target_directory()?.join("release")),
-        Ok(_) => Err("it does not build; see above".to_owned().into()),
-        Err(error) => Err(format!("could not run cargo: {error}").into()),
-    }
 }
 
 /// Starts this program again by sudo, to do the part that needs it.

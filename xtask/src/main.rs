@@ -3,6 +3,7 @@
 mod bench;
 mod dist;
 mod install;
+mod release;
 mod test;
 mod tidy;
 mod up;

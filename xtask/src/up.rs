@@ -16,7 +16,7 @@ use signal_hook::iterator::Signals;
 
 pub use host::main as host_main;
 
-use crate::{Stop, cargo, is_root, say, target_directory, workspace};
+use crate::{Stop, is_root, release, say, workspace};
 
 /// The helper's command; not for people.
 pub const HOST_COMMAND: &str = "trial-host";
@@ -33,8 +33,7 @@ pub fn main(mut parser: lexopt::Parser) -> Result<(), Stop> {
             other => return Err(other.unexpected().into()),
         }
     }
-    build()?;
-    let programs = target_directory()?.join("release");
+    let programs = release::build()?;
     let running = Arc::new(Running::default());
     listen(Arc::clone(&running))?;
     let mut host = Host::start(&programs, &running)?;
@@ -46,16 +45,6 @@ pub fn main(mut parser: lexopt::Parser) -> Result<(), Stop> {
     running.end();
     host.wait_until_gone();
     outcome
-}
-
-fn build() -> Result<(), Stop> {
-    say("building session0 (release) ...");
-    let status = cargo().args(["build", "--release", "--quiet"]).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(_) => Err("it does not build; see above".to_owned().into()),
-        Err(error) => Err(format!("could not run cargo: {error}").into()),
-    }
 }
 
 /// What has to be told about a signal.

@@ -217,16 +217,9 @@ fn is_wanted(options: &Options, measurement: Measurement) -> bool {
 
 /// Builds our programs as they are released and copies them to where Session 0 sees them.
 fn build(to: &Path) -> Outcome<()> {
-    let status = crate::cargo()
-        .args(["build", "--release", "--quiet"])
-        .args(["-p", "session0-cli", "-p", "session0-daemon", "-p", "session0-init", "-p", "session0-log"])
-        .status()
-        .map_err(|e| format!("running cargo: {e}"))?;
-    if !status.success() {
-        return Err(format!("building our programs: cargo ended with {status}"));
-    }
+    let programs = crate::release::build().map_err(|stop| stop.message)?;
     for program in ["s0", "session0d", "session0-init", "session0-log"] {
-        let from = crate::target_directory()?.join("release").join(program);
+        let from = programs.join(program);
         fs::copy(&from, to.join(program)).map_err(|e| format!("copying {}: {e}", from.display()))?;
     }
     Ok(())
