@@ -108,6 +108,7 @@ impl Init {
             for token in self.poll.wait(self.timeout())? {
                 self.event(token)?;
             }
+            self.watch_fresh();
             self.replay_if_settled();
             let syslog = self.session_made.as_ref().map(|made| &made.syslog);
             self.feed.flush(&self.units, syslog, &self.poll);

@@ -1,6 +1,6 @@
 //! Launches: from a plan to a process, and from a process to an exit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -72,11 +72,17 @@ pub struct Launches {
     /// By number.
     pub table: BTreeMap<LaunchId, Launch>,
     by_pid: BTreeMap<i32, LaunchId>,
+    /// Just cloned, oldest first: looked at while others are cloned, watched only if that was too early.
+    fresh: VecDeque<LaunchId>,
     /// Between clone and exec.
     pub starting: usize,
 }
 
 impl Launches {
+    fn is_starting(&self, launch: LaunchId) -> bool {
+        self.table.get(&launch).is_some_and(|entry| matches!(entry.state, State::Starting { .. }))
+    }
+
     fn remove(&mut self, launch: LaunchId) -> Option<Launch> {
         let gone = self.table.remove(&launch)?;
         if self.by_pid.get(&gone.pid) == Some(&launch) {
@@ -95,6 +101,7 @@ impl Init {
         if let Err(failure) = self.try_launch(launch, unit, plan) {
             self.say(&FromInit::LaunchFailed { launch, failure });
         }
+        self.settle_fresh();
     }
 
     fn try_launch(&mut self, launch: LaunchId, name: &str, plan: &LaunchPlan) -> Result<(), LaunchFailure> {
@@ -161,15 +168,12 @@ impl Init {
         let place = Place { group, v1, output, extra: &extra, program };
         let child = session.launcher.start(plan, &place)?;
         // From here on there is a child: errors must not make it be forgotten.
-        let watched = self.poll.add(child.fate.as_fd(), Token::Fate(launch), EventFlags::IN);
         self.launches.by_pid.insert(child.pid, launch);
+        self.launches.fresh.push_back(launch);
         self.launches.starting += 1;
         let state = State::Starting { fate: child.fate, told: Told::Nothing };
         let unit = name.to_owned();
         self.launches.table.insert(launch, Launch { unit, pid: child.pid, state, main: None });
-        if let Err(error) = watched {
-            complain!("session0-init: cannot watch launch {}: {error}; its end will tell", launch.0);
-        }
         if let Some(logger) = logger
             && let Err(error) = self.feed.connect(logger.ours, &self.units, &self.poll)
         {
@@ -177,6 +181,30 @@ impl Init {
             complain!("session0-init: cannot feed the logger: {error}");
         }
         Ok(())
+    }
+
+    /// Settles those of the fresh launches whose fate is known by now, oldest first. In a burst that keeps their pipes
+    /// few: every child gets a copy of each open descriptor, and closes it at exec.
+    fn settle_fresh(&mut self) {
+        while let Some(oldest) = self.launches.fresh.front().copied() {
+            self.settle(oldest);
+            if self.launches.is_starting(oldest) {
+                return;
+            }
+            self.launches.fresh.pop_front();
+        }
+    }
+
+    /// Before the loop waits: from now on it wakes up for the fresh launches that are still on their way.
+    pub fn watch_fresh(&mut self) {
+        self.settle_fresh();
+        for launch in std::mem::take(&mut self.launches.fresh) {
+            let state = self.launches.table.get(&launch).map(|entry| &entry.state);
+            let Some(State::Starting { fate, .. }) = state else { continue };
+            if let Err(error) = self.poll.add(fate.as_fd(), Token::Fate(launch), EventFlags::IN) {
+                complain!("session0-init: cannot watch launch {}: {error}; its end will tell", launch.0);
+            }
+        }
     }
 
     /// A launch came to exec or did not: says so. Nothing if that is not known yet.
