@@ -78,13 +78,24 @@ fn start(root: &Path) -> Result<u8, Failure> {
     load::say(&loaded);
     let (facilities, doubt) = doubts(&loaded);
     let (init, logger) = programs()?;
-    let base = Base::open(&root)?;
+    let base = Base::open(&root).map_err(no_groups)?;
     let place = Place { paths, base, init, facilities };
     let _ = process::raise_open_files();
     capability::trim(capability::DAEMON).context("give up capabilities of", "session0d")?;
     process::set_not_dumpable().context("forbid dumps of", "session0d")?;
     let runtime = tokio::runtime::LocalRuntime::new().context("start", "the loop")?;
     runtime.block_on(live(place, loaded, logger, doubt))
+}
+
+/// Without control groups that can be written nothing changes by starting again.
+fn no_groups(fault: Fault) -> Failure {
+    match fault.reason.kind() {
+        std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied => {
+            let hint = "in a container, control groups must be mounted writable (docs/guide/containers.md)";
+            Failure::Refused(format!("{fault}; {hint}"))
+        }
+        _ => Failure::from(fault),
+    }
 }
 
 /// What the machine has, and why no session may be made here.

@@ -53,9 +53,21 @@ pub const LOCAL_SYSTEM: u64 = CHOWN
     | SYS_CHROOT
     | AUDIT_WRITE;
 
+/// Those of a mask, as people write them.
+pub fn names(mask: u64) -> String {
+    let names: Vec<String> = CapabilitySet::from_bits_retain(mask)
+        .iter_names()
+        .map(|(name, _)| format!("CAP_{}", name.trim_start_matches("CAP_")))
+        .collect();
+    names.join(", ")
+}
+
 /// What an init keeps for itself after the session is sealed: launching needs it. It is in no bounding set, so
 /// nothing it starts can have more than the launch plan says.
 pub const INIT: u64 = LOCAL_SYSTEM | SYS_ADMIN | SYS_RESOURCE | NET_ADMIN;
+
+/// Without these no session can be made, or no program be launched in it with what it is to have.
+pub const REQUIRED: u64 = LOCAL_SYSTEM | SYS_ADMIN | MKNOD;
 
 /// What the daemon keeps: what it uses itself, and what a session init it starts will need.
 pub const DAEMON: u64 = INIT | MKNOD | DAC_READ_SEARCH | SYS_PTRACE;

@@ -10,7 +10,7 @@ use session0_model::launch::session_plan::Facilities;
 use crate::cgroup::{Controller, Mounts};
 use crate::device_policy::{self, OwnTerminal};
 use crate::mount::{self, Depth, FsOption};
-use crate::{fanotify, packet, peer, pidfd, process, seccomp, session};
+use crate::{capability, fanotify, packet, peer, pidfd, process, seccomp, session};
 
 /// One facility, tried.
 #[derive(Debug, Clone)]
@@ -68,6 +68,13 @@ fn run(entry: &Entry) -> Probe {
 const EVERYTHING: &str = "everything: a session is made of it";
 
 const TABLE: &[Entry] = &[
+    Entry {
+        facility: Facilities::CAPABILITIES,
+        name: "capabilities",
+        trial: capabilities,
+        lost: EVERYTHING,
+        accept: None,
+    },
     Entry {
         facility: Facilities::NAMESPACES,
         name: "namespaces",
@@ -175,6 +182,16 @@ const TABLE: &[Entry] = &[
         accept: Some("keyring"),
     },
 ];
+
+/// A container's root may lack some of those that making a session takes, or that its programs are to have.
+fn capabilities() -> io::Result<String> {
+    let held = rustix::thread::capabilities(None)?.permitted;
+    let missing = capability::REQUIRED & !held.bits();
+    if missing == 0 {
+        return Ok("all of those it takes".to_owned());
+    }
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("missing: {}", capability::names(missing))))
+}
 
 /// Runs a trial that changes its process in a child, with these namespaces of its own.
 fn in_child(namespaces: u64, trial: fn() -> io::Result<()>) -> io::Result<()> {

@@ -42,6 +42,8 @@ bitflags! {
         const FANOTIFY = 1 << 13;
         /// Kernel keyrings can be made per session.
         const KEYRING = 1 << 14;
+        /// The capabilities a session is made with, and those it gives its programs. Never optional.
+        const CAPABILITIES = 1 << 15;
     }
 }
 
