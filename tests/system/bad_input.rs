@@ -247,3 +247,20 @@ fn a_missing_facility_is_refused_unless_accepted() {
     let _ = std::fs::remove_dir_all(builder.root());
     let _ = std::fs::remove_dir_all(builder.visible());
 }
+
+#[test]
+fn a_container_short_of_a_capability_is_told_which() {
+    if !needs_root("a_container_short_of_a_capability_is_told_which") {
+        return;
+    }
+    let builder = HostBuilder::new();
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set", "-mknod,-audit_write"]).arg(binary("s0"));
+    let refused = Run::of(command.arg("--root").arg(builder.root()).arg("up"));
+    assert_eq!(refused.code, 1, "{refused:?}");
+    for word in ["CAP_MKNOD", "CAP_AUDIT_WRITE"] {
+        assert!(refused.err.contains(word), "{}", refused.err);
+    }
+    let _ = std::fs::remove_dir_all(builder.root());
+    let _ = std::fs::remove_dir_all(builder.visible());
+}
