@@ -18,8 +18,8 @@ mod words;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use cli::{Cli, Command};
 use context::Context;
@@ -59,6 +59,19 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
     }
 }
 
+/// The help of a noun without a verb. clap shows it by itself only as long as SESSION0_ROOT, which it counts as an argument,
+/// is not set.
+fn eprint_help() {
+    let mut command = Cli::command();
+    command.build();
+    for word in std::env::args().skip(1) {
+        if let Some(below) = command.find_subcommand(&word).cloned() {
+            command = below;
+        }
+    }
+    output::note(command.render_help().to_string().trim_end());
+}
+
 /// What clap has to say: help and versions on stdout, mistakes on stderr with exit code 2, as JSON where asked for.
 fn usage(error: &clap::Error) -> ExitCode {
     let json = std::env::args_os().any(|argument| argument == "--json");
@@ -68,6 +81,8 @@ fn usage(error: &clap::Error) -> ExitCode {
         let mut parts = text.trim().splitn(2, '\n');
         let reason = parts.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
         output::note(&Failure::usage("understand the command line", reason).hint("s0 --help").to_json());
+    } else if error.kind() == ErrorKind::MissingSubcommand {
+        eprint_help();
     } else {
         let _ = error.print();
     }

@@ -44,6 +44,13 @@ impl Progress {
     }
 }
 
+impl Progress {
+    /// For a question that is answered at once, unless the daemon is away or hangs.
+    pub fn answer(output: &Output) -> Progress {
+        Progress::start(output, "session0d has not answered yet".to_owned(), || None)
+    }
+}
+
 impl Drop for Progress {
     fn drop(&mut self) {
         let Some((stop, thread)) = self.running.take() else { return };

@@ -189,7 +189,7 @@ fn man_pages_and_completions_are_made_from_the_same_words() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     for page in ["s0.1", "s0-up.1", "s0-service-start.1", "s0-session-list.1"] {
         let text = std::fs::read_to_string(directory.join(page)).unwrap();
-        assert!(text.contains("Examples:"), "{page}:\n{text}");
+        assert!(text.contains("EXAMPLES"), "{page}:\n{text}");
     }
     for shell in ["bash", "zsh", "fish"] {
         let output = run(&["generate", "completions", shell]);

@@ -1,6 +1,8 @@
 //! `s0 generate man`.
 
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
 
@@ -20,7 +22,18 @@ pub struct Args {
 /// Runs it.
 pub fn run(_: &Context, args: &Args) -> Result<(), Failure> {
     let tried = format!("write man pages into {}", args.directory.display());
-    std::fs::create_dir_all(&args.directory)
+    fs::create_dir_all(&args.directory)
         .and_then(|()| clap_mangen::generate_to(Cli::command(), &args.directory))
+        .and_then(|()| name_examples(&Cli::command(), "s0", &args.directory))
         .map_err(|error| Failure::fault(tried, error))
+}
+
+/// clap_mangen puts what comes after the help under `EXTRA`; a reader of man pages looks for `EXAMPLES`.
+fn name_examples(command: &clap::Command, name: &str, directory: &Path) -> io::Result<()> {
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        name_examples(below, &format!("{name}-{}", below.get_name()), directory)?;
+    }
+    let path = directory.join(format!("{name}.1"));
+    let page = fs::read_to_string(&path)?;
+    fs::write(&path, page.replace(".SH EXTRA\nExamples:\n", ".SH EXAMPLES\n"))
 }

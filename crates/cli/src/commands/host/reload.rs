@@ -10,7 +10,8 @@ use crate::words::count;
 /// Read the configuration again, and say what takes effect when
 ///
 /// New automatic services are started. Nothing that runs is disturbed: a changed service takes its new file at its next start,
-/// a removed one goes when it is stopped. A file with errors leaves its service as it was.
+/// a removed one goes when it is stopped. A file with errors leaves its service as it was; a new one with errors is no service
+/// yet. host.toml is read too: its comments say what takes effect at once and what when Session 0 is made the next time.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  s0 service check && s0 reload")]
 pub struct Args {}
@@ -40,12 +41,13 @@ fn text(context: &Context, report: &ReloadReport) -> String {
         .map(|(what, names)| format!("{what}: {}", names.join(", ")))
         .collect();
     for kept in &report.kept {
-        lines.push(
-            context.output.paint(Paint::Bad, &format!("left as it was: {}: {}", kept.name, kept.reason)),
-        );
+        // A new one has nothing that it could be left at.
+        let what = if report.added.contains(&kept.name) { "" } else { "left as it was: " };
+        lines.push(context.output.paint(Paint::Bad, &format!("{what}{}: {}", kept.name, kept.reason)));
     }
     if lines.is_empty() {
-        lines.push("nothing has changed".to_owned());
+        // The report is about services; what host.toml changed took effect, or waits for the next Session 0.
+        lines.push("no service has changed".to_owned());
     }
     if !report.need_restart.is_empty() {
         let verb = format!("s0 {}service restart {}", context.root.flag(), report.need_restart.join(" "));

@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::describe;
 use crate::failure::Failure;
 use crate::output::{Output, Paint};
+use crate::progress::Progress;
 use crate::table::{Align, Field, Listing};
 use crate::time;
 use crate::words::count;
@@ -21,7 +22,9 @@ pub struct Args {}
 /// Runs it.
 pub fn run(context: &Context, _: &Args) -> Result<(), Failure> {
     let tried = "ask how the host is";
+    let progress = Progress::answer(&context.output);
     let host = context.client(tried)?.host().map_err(|error| context.failure(tried, error))?;
+    drop(progress);
     if context.output.json {
         context.output.json(&host);
     } else {
@@ -99,9 +102,9 @@ fn degraded(context: &Context, host: &HostStatus) -> Vec<String> {
         lines.push(context.output.paint(Paint::Moving, &text));
     }
     if host.configuration_errors > 0 {
-        let files = count(host.configuration_errors.into(), "service file");
+        let files = count(host.configuration_errors.into(), "file");
         let text = format!(
-            "configuration: {files} left out because of errors: `s0 {}service check`",
+            "configuration: {files} with errors, not in effect: `s0 {}service check`",
             context.root.flag()
         );
         lines.push(context.output.paint(Paint::Bad, &text));

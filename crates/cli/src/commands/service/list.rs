@@ -5,10 +5,13 @@ use session0::api::service::ServiceStatus;
 use crate::context::Context;
 use crate::describe;
 use crate::failure::Failure;
+use crate::progress::Progress;
 use crate::table::{Align, Field, Listing};
 use crate::time;
 
 /// All services and their states
+///
+/// PID is the process's number in Session 0; outside it has another one, and NSpid in /proc/<pid>/status shows both.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  s0 service list\n  s0 service list --json | jq -r '.[] | select(.state == \"running\") | .name'"
@@ -18,7 +21,9 @@ pub struct Args {}
 /// Runs it.
 pub fn run(context: &Context, _: &Args) -> Result<(), Failure> {
     let tried = "list services";
+    let progress = Progress::answer(&context.output);
     let services = context.client(tried)?.services().map_err(|error| context.failure(tried, error))?;
+    drop(progress);
     if context.output.json {
         context.output.json(&services);
     } else {

@@ -14,6 +14,7 @@ use session0::{Client, Error, Wait};
 use crate::context::Context;
 use crate::describe;
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::progress::Progress;
 
 /// Verbs about services
@@ -73,6 +74,7 @@ fn control(
     let mut client = context.client(&tried)?;
     let progress = match wait {
         Wait::Settled => {
+            interrupt::leaves_it_to_the_host(format!("s0 {}service list", context.root.flag()));
             Some(Progress::start(&context.output, format!("{gerund} {name}"), how(context, name)))
         }
         Wait::Begun => None,

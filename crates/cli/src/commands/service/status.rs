@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::describe;
 use crate::failure::Failure;
 use crate::output::{Output, Paint};
+use crate::progress::Progress;
 use crate::time;
 use crate::words::count;
 
@@ -32,7 +33,10 @@ const LAST_LINES: usize = 10;
 pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let tried = format!("ask how {} is", args.name);
     let mut client = context.client(&tried)?;
-    let service = client.service(&args.name).map_err(|error| {
+    let progress = Progress::answer(&context.output);
+    let answer = client.service(&args.name);
+    drop(progress);
+    let service = answer.map_err(|error| {
         let failure = context.failure(&tried, error);
         match failure.hint {
             Some(_) => failure,
@@ -134,7 +138,7 @@ fn failure(page: &mut Page, output: &Output, service: &ServiceStatus, now: i64) 
         page.row("failed", output.paint(Paint::Bad, &format!("{}{code}", describe::one_line(&failure.text))));
         page.some("phase", failure.phase.clone());
         page.some("ended by", failure.exit.as_ref().map(describe::exit));
-    } else if service.state == ServiceState::Stopped {
+    } else if service.state == ServiceState::Stopped || service.failures > 0 {
         page.some("last exit", service.last_exit.as_ref().map(describe::exit));
     }
     if service.failures > 0 {
@@ -156,7 +160,11 @@ fn failure(page: &mut Page, output: &Output, service: &ServiceStatus, now: i64) 
 
 fn user(page: &mut Page, output: &Output, service: &ServiceStatus, now: i64) {
     let Some(waits) = &service.waits_for_user else { return };
-    page.row("attention", output.paint(Paint::Bad, "waiting for a user nobody can see"));
+    let attention = match service.pid {
+        Some(_) => "waiting for a user nobody can see",
+        None => "asked a user nobody can see, before it ended",
+    };
+    page.row("attention", output.paint(Paint::Bad, attention));
     page.row("its call", describe::one_line(&waits.call));
     page.row("at", time::stamp_and_ago(waits.at_ms, now));
     page.row("outcome", describe::outcome(waits.outcome).to_owned());
@@ -231,6 +239,23 @@ mod tests {
         for part in ["Stopped", "running", "exit status 3", "2 in a row", "in 5s", "(1066)"] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn one_that_runs_again_still_says_how_it_ended_before() {
+        let again = ServiceStatus {
+            failures: 2,
+            last_exit: fake::failed("flaky").last_exit,
+            ..fake::running("flaky", 42)
+        };
+        let text = shown(&again);
+        assert!(text.contains("last exit  exit status 3") && text.contains("2 in a row"), "{text}");
+    }
+
+    #[test]
+    fn one_that_has_ended_waits_for_nobody() {
+        let text = shown(&ServiceStatus { pid: None, ..fake::asking("asks") });
+        assert!(!text.contains("waiting") && text.contains("asked a user"), "{text}");
     }
 
     #[test]
