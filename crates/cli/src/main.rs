@@ -64,7 +64,7 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
 fn eprint_help() {
     let mut command = Cli::command();
     command.build();
-    for word in std::env::args().skip(1) {
+    for word in std::env::args_os().skip(1) {
         if let Some(below) = command.find_subcommand(&word).cloned() {
             command = below;
         }
