@@ -154,14 +154,14 @@ impl Init {
         plan: &LaunchPlan,
         logger: Option<Logger>,
     ) -> Result<(), LaunchFailure> {
-        let (Some(session), Some(unit)) = (&self.session_made, self.units.get(name)) else {
+        let groups = self.units.open_groups(name).map_err(during(LaunchPhase::Group))?;
+        let (Some(session), Some(unit)) = (&self.session_made, self.units.get_mut(name)) else {
             return Err(failure(LaunchPhase::Group, rustix::io::Errno::NOENT.raw_os_error()));
         };
         let extra: Vec<BorrowedFd<'_>> = match &logger {
             Some(logger) => vec![logger.theirs.as_fd(), logger.directory.as_fd()],
             None => Vec::new(),
         };
-        let groups = self.units.open_groups(name).map_err(during(LaunchPhase::Group))?;
         let output = unit.output.writer().map_err(during(LaunchPhase::Output))?;
         let program = logger.as_ref().and_then(|logger| logger.program.as_ref()).map(AsFd::as_fd);
         let (group, v1, output) = (groups.v2(), groups.v1(), output.as_fd());

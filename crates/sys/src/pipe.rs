@@ -18,28 +18,35 @@ pub fn new() -> io::Result<(OwnedFd, OwnedFd)> {
 
 /// A pipe held by one descriptor, both of its ends. For a holder of many pipes that each child starts with copies of.
 #[derive(Debug)]
-pub struct Held(OwnedFd);
+pub struct Held {
+    both: OwnedFd,
+    /// The write end it was made with, for the one who asks first: opening another one takes a look-up by path.
+    write: Option<OwnedFd>,
+}
 
 impl Held {
     /// A new pipe.
     pub fn new() -> io::Result<Held> {
-        let (read, _write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-        Ok(Held(open_again(read.as_fd(), OFlags::RDWR)?))
+        let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        Ok(Held { both: open_again(read.as_fd(), OFlags::RDWR)?, write: Some(write) })
     }
 
     /// Its owner: who may open it by `/dev/stdout`.
     pub fn give_to(&self, uid: u32, gid: u32) -> io::Result<()> {
-        Ok(rustix::fs::fchown(&self.0, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?)
+        Ok(rustix::fs::fchown(&self.both, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?)
     }
 
     /// A read end of its own, nonblocking.
     pub fn reader(&self) -> io::Result<OwnedFd> {
-        open_again(self.0.as_fd(), OFlags::RDONLY | OFlags::NONBLOCK)
+        open_again(self.both.as_fd(), OFlags::RDONLY | OFlags::NONBLOCK)
     }
 
     /// A write end of its own, blocking.
-    pub fn writer(&self) -> io::Result<OwnedFd> {
-        open_again(self.0.as_fd(), OFlags::WRONLY)
+    pub fn writer(&mut self) -> io::Result<OwnedFd> {
+        match self.write.take() {
+            Some(first) => Ok(first),
+            None => open_again(self.both.as_fd(), OFlags::WRONLY),
+        }
     }
 }
 
@@ -68,7 +75,9 @@ mod tests {
 
     #[test]
     fn a_held_pipe_has_ends_of_one_kind_each() {
-        let pipe = Held::new().unwrap();
+        let mut pipe = Held::new().unwrap();
+        let first = pipe.writer().unwrap();
+        rustix::io::write(&first, b"").unwrap();
         let (read, write) = (pipe.reader().unwrap(), pipe.writer().unwrap());
         assert_eq!(rustix::io::read(&read, &mut [0; 1]), Err(Errno::AGAIN));
         assert_eq!(rustix::io::write(&read, b"x"), Err(Errno::BADF));

@@ -42,13 +42,23 @@ pub fn start() -> std::io::Result<(Screen, Printer)> {
     let (lines, receiver) = sync_channel(LINES_MAX);
     let dropped = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&dropped);
-    let thread = small_thread("s0-screen").spawn(move || write_lines(&receiver, &counter))?;
+    let thread = small_thread("s0-screen").spawn(move || {
+        give_way();
+        write_lines(&receiver, &counter);
+    })?;
     Ok((Screen { lines, dropped }, Printer { thread }))
 }
 
 /// A thread with a small stack: the keeper stays small.
 pub fn small_thread(name: &str) -> std::thread::Builder {
     std::thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024)
+}
+
+/// What this thread does is for people: on a busy processor it waits until init and a service that starts have had
+/// their turn.
+pub fn give_way() {
+    // A number the kernel takes for the calling thread alone. Refused or not, nothing depends on it.
+    let _ = rustix::process::setpriority_process(None, 10);
 }
 
 impl Screen {

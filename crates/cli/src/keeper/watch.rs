@@ -8,7 +8,7 @@ use session0::Client;
 use session0::api::service::ServiceState;
 use session0::events::{Events, Notice};
 
-use super::screen::{Screen, small_thread};
+use super::screen::{Screen, give_way, small_thread};
 use crate::root::Root;
 use crate::time::{parse_age, short};
 
@@ -25,6 +25,7 @@ const CONFIGURATION_MAX: u64 = 256 * 1024;
 pub fn start(root: &Root, screen: Screen) -> std::io::Result<()> {
     let socket = root.socket();
     small_thread("s0-events").spawn(move || {
+        give_way();
         let mut last = None;
         loop {
             if let Ok(events) = Events::connect(&socket) {

@@ -133,7 +133,7 @@ impl Work {
 
     /// Whether a unit's group has processes.
     pub fn populated(&self, unit: &str) -> io::Result<bool> {
-        super::populated(self.open(unit)?.as_fd())
+        super::populated_at(self.v2.as_fd(), &format!("{unit}/cgroup.events"))
     }
 
     /// Kills everything in a unit's group.
