@@ -230,6 +230,7 @@ fn system_files_are_read_only_even_for_root() {
         "write /proc/sysrq-trigger",
         "write /sys/kernel/uevent_helper",
         "write /etc/ld.so.preload",
+        "write /session0-probe",
     ];
     if !needs_root("system_files_are_read_only_even_for_root") {
         return;
@@ -244,6 +245,37 @@ fn system_files_are_read_only_even_for_root() {
     }
     assert_eq!(bound["write /etc/session0-probe"], "EROFS");
     assert_eq!(outside(&tries[..1])["write /etc/session0-probe"], "ok");
+    // With an entry of `/` made anew (`/lib64`), the machine would execute what a service wrote.
+    assert_eq!(bound["write /session0-probe"], "EROFS");
+}
+
+#[test]
+fn directories_of_the_machine_that_are_not_its_system_stay_writable() {
+    if !needs_root("directories_of_the_machine_that_are_not_its_system_stay_writable") {
+        return;
+    }
+    let tries = ["write /var/lib/session0-probe", "write /srv/session0-probe", "write /home/session0-probe"];
+    let (_host, bound) = inside("LocalSystem", "", &tries);
+    for one in tries {
+        assert_eq!(bound[one], "ok", "{one}");
+    }
+}
+
+#[test]
+fn write_never_opens_the_kernels_settings() {
+    if !needs_root("write_never_opens_the_kernels_settings") {
+        return;
+    }
+    let builder = HostBuilder::new();
+    // As a service could plant it where it may write, between two of its launches.
+    let link = builder.visible().join("data");
+    std::os::unix::fs::symlink("/proc/sys", &link).expect("ours");
+    let text =
+        format!("command = ['/bin/sleep', '1000']\nstart = 'auto'\nwrite = [{link:?}]\nrestart = 'never'\n");
+    let host = builder.service("attacker", &text).start();
+    host.wait_state("attacker", "Stopped");
+    let status = host.s0(&["service", "status", "attacker"]).out;
+    assert!(status.contains("EPERM") || status.contains("not permitted"), "{status}");
 }
 
 #[test]

@@ -374,11 +374,18 @@ impl ChildLaunch<'_> {
     }
 }
 
+/// linux/magic.h: PROC_SUPER_MAGIC, SYSFS_MAGIC.
+const KERNEL_MAGICS: [u32; 2] = [0x9fa0, 0x6265_6572];
+
 /// In a mount namespace of our own: lays a writable clone over a read-only path. Symbolic links are followed, so
 /// that the path means what the service will mean by it.
 fn make_writable(path: &CStr) -> io::Result<()> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let target = rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS)?;
+    if KERNEL_MAGICS.contains(&(rustix::fs::fstatfs(&target)?.f_type as u32)) {
+        // A link that a service has put in the path: the machine's settings are nobody's to write.
+        return Err(io::Error::from_raw_os_error(libc::EPERM));
+    }
     let copy = mount::clone_tree(target.as_fd(), Depth::Recursive)?;
     let read_only = MountAttrFlags::MOUNT_ATTR_RDONLY;
     mount::set_attributes(copy.as_fd(), MountAttrFlags::empty(), read_only, Depth::Recursive)?;

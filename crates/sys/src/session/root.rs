@@ -1,10 +1,10 @@
 //! The root tree: cloned, entered, freed of everything inherited, and what of it is read-only or hidden.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, FileType, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags};
 use session0_model::launch::session_plan::SessionPlan;
@@ -38,7 +38,44 @@ pub(super) fn enter(plan: &SessionPlan) -> Step<Saved> {
     rustix::mount::unmount(c".", UnmountFlags::DETACH).on("the old root")?;
     rustix::process::chdir(c"/").on("/")?;
     detach_inherited()?;
+    close_top(plan)?;
     Ok(saved)
+}
+
+/// Names in `/` that lead to programs and libraries: on most machines links into `/usr`. They stay as they are.
+const PROGRAMS: &[&str] = &["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
+
+/// Makes `/` itself read-only: with `/lib64` replaced by something else, nothing below `/usr` would have to be written
+/// to have the machine execute it. The directories in it stay writable, each under a clone of its own.
+fn close_top(plan: &SessionPlan) -> Step<()> {
+    let root = mount::open_target(Path::new("/"), ResolveFlags::empty()).on("/")?;
+    let root = root.ok_or(Errno::NOENT).on("/")?;
+    let of_root = mount_id(root.as_fd()).on("/")?;
+    for entry in std::fs::read_dir("/").on("/")? {
+        let entry = entry.on("/")?;
+        let path = entry.path();
+        let programs = PROGRAMS.iter().any(|name| entry.file_name() == *name);
+        let later = REPLACED.iter().any(|top| path == Path::new(top.to_string_lossy().as_ref()))
+            || plan.read_only.iter().any(|read_only| path == Path::new(read_only));
+        if programs || later || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        let Some(target) = mount::open_target(&path, ResolveFlags::NO_SYMLINKS).on(path.display())? else {
+            continue;
+        };
+        // What is mounted there is a mount of its own already.
+        if mount_id(target.as_fd()).on(path.display())? == of_root {
+            let copy = mount::clone_tree(target.as_fd(), Depth::Recursive).on(path.display())?;
+            mount::attach_on(copy.as_fd(), target.as_fd()).on(path.display())?;
+        }
+    }
+    let read_only = MountAttrFlags::MOUNT_ATTR_RDONLY;
+    mount::set_attributes(root.as_fd(), read_only, MountAttrFlags::empty(), Depth::One).on("/")
+}
+
+fn mount_id(at: BorrowedFd<'_>) -> rustix::io::Result<u64> {
+    let status = rustix::fs::statx(at, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
+    Ok(status.stx_mnt_id)
 }
 
 /// A detached clone of a directory of ours. A symbolic link in its path is refused.
