@@ -143,6 +143,15 @@ pub struct ReloadReport {
     pub kept: Vec<Kept>,
     /// Files with errors.
     pub errors: u32,
+    /// Settings of host.toml that changed and are in effect.
+    #[serde(default)]
+    pub settings_now: Vec<String>,
+    /// Settings of host.toml that changed and take effect when Session 0 is made the next time.
+    #[serde(default)]
+    pub settings_next_session: Vec<String>,
+    /// Whether host.toml has errors, so that all settings stay as they were.
+    #[serde(default)]
+    pub settings_kept: bool,
 }
 
 /// An answer to `Events`. The first one has `host`, `services` and `sessions`: everything as it is after the

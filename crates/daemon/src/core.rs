@@ -314,7 +314,14 @@ impl Host for Core {
     fn degraded(&self) -> Vec<(String, String)> {
         // Whatever is missing was accepted: without that the daemon does not start.
         let missing = crate::facility::probes().iter().filter(|probe| !probe.found);
-        missing.map(|probe| (probe.name.to_owned(), probe.lost.to_owned())).collect()
+        let mut degraded: Vec<(String, String)> =
+            missing.map(|probe| (probe.name.to_owned(), probe.lost.to_owned())).collect();
+        let keeper = self.with(|state| state.place.paths.run().join("keeper.lock"));
+        if session0_sys::lock::written(&keeper).is_none() {
+            let lost = "nobody starts session0d again when it ends: `s0 up` takes over, and disturbs nothing";
+            degraded.push(("the keeper".to_owned(), lost.to_owned()));
+        }
+        degraded
     }
 
     fn identify(&self, door: Door, socket: BorrowedFd<'_>) -> io::Result<Caller> {

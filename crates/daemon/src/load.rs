@@ -1,6 +1,6 @@
 //! The configuration as the model takes it: what the files say, and our own services.
 
-use session0_model::system::Configuration;
+use session0_model::system::{Configuration, SettingsFile};
 
 use crate::config::{self, Loaded, Settings};
 use crate::core::State;
@@ -11,11 +11,13 @@ pub fn again(state: &mut State) -> Configuration {
     let mut loaded = config::load(&state.place.paths);
     say(&loaded);
     if loaded.settings_problems == 0 {
+        *loaded.configuration.settings = state.settings.changes(&loaded.settings);
         state.events.set_rotation(loaded.settings.events);
         state.settings = loaded.settings.clone();
         state.tripwire_uids = loaded.tripwire_uids.clone();
     } else {
         message::warn("host.toml has errors and is left as it was", &[]);
+        loaded.configuration.settings.file = SettingsFile::Broken;
         loaded.configuration.administrators = state.settings.administrators.clone();
         loaded.configuration.shutdown_wait = state.settings.shutdown_budget;
     }

@@ -47,8 +47,7 @@ pub(crate) fn configuration(random: &mut Random) -> Configuration {
         services,
         administrators: Administrators::default(),
         shutdown_wait: SHUTDOWN_WAIT,
-        errors: 0,
-        broken: Vec::new(),
+        ..Configuration::default()
     }
 }
 

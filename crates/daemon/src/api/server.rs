@@ -93,8 +93,11 @@ fn admit<H: Host>(host: &H, door: Door, stream: UnixStream, clients: &Clients, l
     });
 }
 
+/// Also somebody whose process has no number here: he is outside our PID namespace, a container's, and cannot be told
+/// from others.
 fn gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(rustix::io::Errno::REMOTE.raw_os_error())
         || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
 }
 

@@ -104,6 +104,7 @@ fn finish(
         shutdown_wait: settings.shutdown_budget,
         errors: u32::try_from(errors).unwrap_or(u32::MAX),
         broken: services.broken,
+        settings: Default::default(),
     };
     Loaded { settings, configuration, problems, settings_problems, tripwire_uids }
 }

@@ -1,5 +1,6 @@
 //! host.toml: the host's settings.
 
+use session0_model::system::{SettingsFile, SettingsReport};
 use std::path::Path;
 use std::time::Duration;
 
@@ -56,6 +57,29 @@ pub struct Rotation {
 }
 
 impl Settings {
+    /// What another reading changes: in effect at once, and when Session 0 is made the next time. As the reference's
+    /// first lines promise.
+    pub fn changes(&self, to: &Settings) -> SettingsReport {
+        let now = [
+            ("accept", self.accept != to.accept),
+            ("administrators", self.administrators != to.administrators),
+            ("shutdown_budget", self.shutdown_budget != to.shutdown_budget),
+            ("events", self.events != to.events),
+        ];
+        let next_session = [
+            ("uid_range", self.uids != to.uids),
+            ("session0 limits", self.session_limits != to.session_limits),
+            ("session0.read_only", self.read_only != to.read_only),
+            ("session0.terminals", self.terminals != to.terminals),
+            ("sizes", self.sizes != to.sizes),
+            ("log", self.log != to.log),
+        ];
+        let changed = |all: &[(&str, bool)]| {
+            all.iter().filter(|(_, changed)| *changed).map(|(name, _)| (*name).to_owned()).collect()
+        };
+        SettingsReport { now: changed(&now), next_session: changed(&next_session), file: SettingsFile::Taken }
+    }
+
     /// The settings when host.toml says nothing. The same as [`REFERENCE`] says; a test holds them together.
     pub fn built_in() -> Settings {
         let rotation = Rotation { max_bytes: 10 << 20, keep: 4 };

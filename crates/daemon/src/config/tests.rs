@@ -223,3 +223,15 @@ fn directories_and_links_are_refused_and_the_others_load() {
     assert!(loaded.problems[0].message.contains("symbolic link"));
     std::fs::remove_dir_all(top).unwrap();
 }
+
+#[test]
+fn a_reload_tells_settings_that_are_in_effect_from_those_that_wait() {
+    let old = Settings::built_in();
+    let mut new = old.clone();
+    assert_eq!(old.changes(&new), Default::default());
+    new.administrators.uids.push(7);
+    new.terminals += 1;
+    let changes = old.changes(&new);
+    assert_eq!(changes.now, ["administrators"]);
+    assert_eq!(changes.next_session, ["session0.terminals"]);
+}

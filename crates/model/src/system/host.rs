@@ -240,6 +240,7 @@ impl System {
         let errors = configuration.errors;
         let mut report = self.services.configure(turn, configuration.services, &configuration.broken);
         report.errors = errors;
+        report.settings = *configuration.settings;
         turn.emit(Event::ConfigurationLoaded { services, errors });
         for id in waiting {
             turn.reply(id, Ok(Reply::Reloaded(report.clone())));

@@ -134,6 +134,8 @@ pub struct Configuration {
     /// Services whose file is there but has errors, each with one line that says which. Those that exist already
     /// stay as they were.
     pub broken: Vec<(ServiceName, String)>,
+    /// What changed in the host's own settings, for the answer to a reload.
+    pub settings: alloc::boxed::Box<super::request::SettingsReport>,
 }
 
 /// What an init kept for its daemon.

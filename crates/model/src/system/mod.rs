@@ -27,7 +27,7 @@ pub use effect::{Effect, ExitReason};
 pub use input::{Alive, Configuration, Input, Recovered, UnackedExit};
 pub use request::{
     Dependents, HostPhase, HostRequest, HostStatus, Refusal, ReloadReport, Reply, Request, ServiceRequest,
-    SessionRequest, Wait,
+    SessionRequest, SettingsFile, SettingsReport, Wait,
 };
 use turn::Turn;
 

@@ -152,6 +152,29 @@ pub struct ReloadReport {
     pub kept: Vec<(ServiceName, String)>,
     /// Files with errors.
     pub errors: u32,
+    /// What became of host.toml.
+    pub settings: SettingsReport,
+}
+
+/// What became of the host's own settings in a reload; the daemon compares them, the model passes it on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SettingsReport {
+    /// Changed, in effect.
+    pub now: Vec<String>,
+    /// Changed, in effect when Session 0 is made the next time.
+    pub next_session: Vec<String>,
+    /// Whether the file has errors, so that all settings stay as they were.
+    pub file: SettingsFile,
+}
+
+/// See [`SettingsReport::file`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SettingsFile {
+    /// It was taken.
+    #[default]
+    Taken,
+    /// It has errors.
+    Broken,
 }
 
 /// Why a request is refused.

@@ -101,6 +101,7 @@ pub fn configuration(services: Vec<Definition>) -> Configuration {
         shutdown_wait: Duration::from_secs(90),
         errors: 0,
         broken: Vec::new(),
+        settings: Default::default(),
     }
 }
 

@@ -29,7 +29,9 @@ pub fn run(context: &Context, _: &Args) -> Result<(), Failure> {
 }
 
 fn text(context: &Context, report: &ReloadReport) -> String {
-    let groups: [(&str, &[String]); 4] = [
+    let groups: [(&str, &[String]); 6] = [
+        ("settings changed, in effect", &report.settings_now),
+        ("settings changed, in effect when Session 0 is made the next time", &report.settings_next_session),
         ("added", &report.added),
         ("removed (a running one goes when it is stopped)", &report.removed),
         ("changed, takes effect at the next start", &report.changed),
@@ -45,9 +47,12 @@ fn text(context: &Context, report: &ReloadReport) -> String {
         let what = if report.added.contains(&kept.name) { "" } else { "left as it was: " };
         lines.push(context.output.paint(Paint::Bad, &format!("{what}{}: {}", kept.name, kept.reason)));
     }
+    if report.settings_kept {
+        let text = "host.toml has errors: all settings stay as they were";
+        lines.push(context.output.paint(Paint::Bad, text));
+    }
     if lines.is_empty() {
-        // The report is about services; what host.toml changed took effect, or waits for the next Session 0.
-        lines.push("no service has changed".to_owned());
+        lines.push("nothing has changed".to_owned());
     }
     if !report.need_restart.is_empty() {
         let verb = format!("s0 {}service restart {}", context.root.flag(), report.need_restart.join(" "));

@@ -138,7 +138,8 @@ fn service_state(service: &ServiceName, state: State) -> Event {
 fn service_failed(service: &ServiceName, cause: &Failure, count: u32, restart_ms: Option<u64>) -> Event {
     let next = match restart_ms {
         Some(0) => "; it is started again at once".to_owned(),
-        Some(ms) => format!("; it is started again in {ms} ms"),
+        Some(ms) if ms < 1000 => format!("; it is started again in {ms} ms"),
+        Some(ms) => format!("; it is started again in {} s", ms.div_ceil(1000)),
         None => String::new(),
     };
     let times = if count > 1 { format!(" ({count} times in a row)") } else { String::new() };

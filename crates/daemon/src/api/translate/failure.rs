@@ -109,6 +109,10 @@ fn launch_text(launch: LaunchFailure) -> String {
     let phase = launch_phase(launch.phase);
     let why = words::errno_phrase(launch.errno);
     match launch.phase {
+        // The kernel says the same of a script whose interpreter is missing.
+        LaunchPhase::Exec if launch.errno == rustix::io::Errno::NOENT.raw_os_error() => format!(
+            "its program could not be executed: {why}: the program, or the interpreter named in its first line, is not there"
+        ),
         LaunchPhase::Exec => format!("its program could not be executed: {why}"),
         _ => format!("it could not be launched: {}: {why}", phase.words),
     }
@@ -162,7 +166,9 @@ mod tests {
     fn failures_say_what_happened() {
         let missing = status::Failure::Launch(LaunchFailure { phase: LaunchPhase::Exec, errno: 2 });
         let missing = failure(&missing);
-        assert_eq!(missing.text, "its program could not be executed: No such file or directory (ENOENT)");
+        assert!(
+            missing.text.starts_with("its program could not be executed: No such file or directory (ENOENT)")
+        );
         assert_eq!((missing.kind, missing.code), (FailureKind::Launch, 2));
         assert_eq!((missing.phase.as_deref(), missing.errno), (Some("exec"), Some(2)));
         let crash = ExitStatus::Signaled { signal: 11, core: true };

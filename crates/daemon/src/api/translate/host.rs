@@ -37,5 +37,8 @@ pub fn reload_report(report: &system::ReloadReport) -> ReloadReport {
         need_restart: names(&report.need_restart),
         kept: report.kept.iter().map(kept).collect(),
         errors: report.errors,
+        settings_now: report.settings.now.clone(),
+        settings_next_session: report.settings.next_session.clone(),
+        settings_kept: report.settings.file == system::SettingsFile::Broken,
     }
 }

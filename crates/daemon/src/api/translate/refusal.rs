@@ -107,12 +107,12 @@ fn about_service(tried: &Tried<'_>, words: &str, refusal: ServiceRefusal) -> ser
         ServiceRefusal::CircularDependency => Error::CircularDependency(refused(
             code,
             because("it depends on itself by way of others"),
-            format!("look at `depends` in its file; `s0 service check {name}` shows the circle"),
+            "look at `depends` in its file; `s0 service check` shows the circle",
         )),
         ServiceRefusal::DoesNotExist => Error::NoSuchService(refused(
             code,
             because("there is no such service"),
-            "`s0 service list` names all; a new file is read by `s0 reload`",
+            "`s0 service list` names all; a new file is read by `s0 reload`; one with errors is left out, which `s0 service check` shows",
         )),
         ServiceRefusal::CannotAcceptControl => Error::CannotAcceptControl(refused(
             code,
