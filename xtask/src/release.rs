@@ -1,5 +1,6 @@
 //! The programs as they are released.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -16,7 +17,11 @@ const PACKAGES: [&str; 4] = ["session0-cli", "session0-daemon", "session0-init",
 pub fn build() -> Result<PathBuf, Stop> {
     say("building session0 (release) ...");
     let mut command = cargo();
-    command.args(["build", "--release", "--quiet"]);
+    command.args(["build", "--release"]);
+    // Minutes on a cold machine: who watches sees it go on.
+    if !std::io::stderr().is_terminal() {
+        command.arg("--quiet");
+    }
     PACKAGES.iter().for_each(|package| {
         command.args(["--package", package]);
     });

@@ -30,6 +30,12 @@ pub fn main(mut parser: lexopt::Parser) -> Result<(), Stop> {
                 command.push(first);
                 command.extend(parser.raw_args()?);
             }
+            Short('h') | Long("help") => {
+                say(
+                    "usage: cargo xtask up [-- COMMAND...]\n\nBuilds session0, starts it on a trial root with the example services and opens a shell in it, or runs COMMAND\ninstead. Leaving it ends the trial; nothing of the machine is touched.",
+                );
+                return Ok(());
+            }
             other => return Err(other.unexpected().into()),
         }
     }

@@ -120,11 +120,14 @@ impl Trial {
                 }
             }
         }
-        let users = match std::env::var("SUDO_USER") {
-            Ok(user) => format!("[administrators]\nusers = [\"{user}\"]\n"),
-            Err(_) => String::new(),
-        };
-        fs::write(self.root.join("etc/session0/host.toml"), users)
+        // The reference itself: something to look at, and to change.
+        let reference = examples.with_file_name("host.toml");
+        let mut settings = fs::read_to_string(&reference)
+            .map_err(|error| format!("could not read {}: {error}", reference.display()))?;
+        if let Ok(user) = std::env::var("SUDO_USER") {
+            settings = settings.replacen("users = []", &format!("users = [\"{user}\"]"), 1);
+        }
+        fs::write(self.root.join("etc/session0/host.toml"), settings)
             .map_err(|error| self.cannot("write host.toml in", &error))?;
         let start = "[ -f ~/.bashrc ] && . ~/.bashrc\nPS1=\"(session0) ${PS1:-\\$ }\"\n";
         fs::write(self.root.join(BASH_START), start).map_err(|error| self.cannot("write in", &error))?;

@@ -57,10 +57,13 @@ impl Services {
         if dependents == Dependents::Refuse && !active.is_empty() {
             return no(Refusal::DependentServicesRunning(self.names_of(&active)));
         }
-        for other in active {
+        for other in active.into_iter().chain([slot]) {
+            // Whoever stops it knows; there is nothing left to attend to.
+            if let Some(service) = self.get_mut(other) {
+                service.waits_for_user = None;
+            }
             self.stop(turn, other, After::Stay);
         }
-        self.stop(turn, slot, After::Stay);
         self.await_settled(slot, id, wait, Want::Stopped);
         Ok(())
     }
