@@ -130,14 +130,19 @@ pub async fn terminal(core: Core, group: OwnedFd) {
         Ok(group) => group,
         Err(error) => return message::error("cannot watch terminals", &[("reason", &error)]),
     };
+    let abandoned = fanotify::refuse_abandoned(group.get_ref().as_fd());
+    if abandoned > 0 {
+        message::info("attempts to open a terminal were left unanswered; refused", &[("count", &abandoned)]);
+    }
     loop {
         let Ok(mut readable) = group.readable().await else { return };
         match fanotify::read(group.get_ref().as_fd()) {
             Ok(attempts) if attempts.is_empty() => readable.clear_ready(),
             Ok(attempts) => attempts.into_iter().for_each(|attempt| refuse(&core, attempt)),
             Err(error) => {
+                // Descriptors are short: they come back. Others wait behind this one, so it stays ready.
                 message::warn("cannot read attempts to open a terminal", &[("reason", &error)]);
-                readable.clear_ready();
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             }
         }
         drop(readable);

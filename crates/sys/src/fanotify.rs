@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -41,15 +41,7 @@ impl OpenAttempt<'_> {
 
     fn respond(&mut self, answer: Answer) -> io::Result<()> {
         self.answered = true;
-        let response = match answer {
-            Answer::Allow => libc::FAN_ALLOW,
-            Answer::Deny => libc::FAN_DENY,
-        };
-        let mut bytes = [0u8; 8];
-        bytes[..4].copy_from_slice(&self.file.as_raw_fd().to_ne_bytes());
-        bytes[4..].copy_from_slice(&response.to_ne_bytes());
-        rustix::io::write(self.group, &bytes)?;
-        Ok(())
+        respond(self.group, self.file.as_raw_fd(), answer)
     }
 }
 
@@ -89,6 +81,28 @@ pub fn mark(group: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// More descriptors than a reader ever has open at once.
+const DESCRIPTORS: i32 = 4096;
+
+/// Refuses the attempts that a reader before us read and, because it was killed, never answered; returns how many there
+/// were. An answer names an attempt by the number its descriptor had in that reader, and the group, which somebody
+/// else kept, still knows it. To be called before the first [`read`].
+pub fn refuse_abandoned(group: BorrowedFd<'_>) -> usize {
+    (0..DESCRIPTORS).filter(|number| respond(group, *number, Answer::Deny).is_ok()).count()
+}
+
+fn respond(group: BorrowedFd<'_>, file: RawFd, answer: Answer) -> io::Result<()> {
+    let response = match answer {
+        Answer::Allow => libc::FAN_ALLOW,
+        Answer::Deny => libc::FAN_DENY,
+    };
+    let mut bytes = [0u8; 8];
+    bytes[..4].copy_from_slice(&file.to_ne_bytes());
+    bytes[4..].copy_from_slice(&response.to_ne_bytes());
+    rustix::io::write(group, &bytes)?;
+    Ok(())
 }
 
 /// The attempts that wait now (at most about fifty in one call; call until it is empty).
@@ -179,6 +193,35 @@ mod tests {
             attempt.answer(answer).unwrap();
             assert_eq!(child.wait().unwrap().success(), expected);
         }
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_reader_left_unanswered_is_refused() {
+        if !rustix::process::getuid().is_root() {
+            eprintln!("SKIPPED: what_a_killed_reader_left_unanswered_is_refused needs root");
+            return;
+        }
+        let path = std::env::temp_dir().join(format!("session0-abandoned-{}", std::process::id()));
+        std::fs::write(&path, b"").unwrap();
+        let group = group().unwrap();
+        mark(group.as_fd(), &path).unwrap();
+        let mut child = std::process::Command::new("/bin/sh")
+            .args(["-c", "exec 3<\"$0\"", path.to_str().unwrap()])
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut attempt = loop {
+            if let Some(attempt) = read(group.as_fd()).unwrap().pop() {
+                break attempt;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        };
+        // As if we were killed: nothing is answered, and the descriptor is closed.
+        attempt.answered = true;
+        drop(attempt);
+        assert_eq!(refuse_abandoned(group.as_fd()), 1);
+        assert!(!child.wait().unwrap().success());
         std::fs::remove_file(path).unwrap();
     }
 }
