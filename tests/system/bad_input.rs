@@ -264,3 +264,25 @@ fn a_container_short_of_a_capability_is_told_which() {
     let _ = std::fs::remove_dir_all(builder.root());
     let _ = std::fs::remove_dir_all(builder.visible());
 }
+
+#[test]
+fn a_host_that_is_refused_leaves_no_control_group() {
+    if !needs_root("a_host_that_is_refused_leaves_no_control_group") {
+        return;
+    }
+    let builder = HostBuilder::new().host_toml("nonsense = 1\n");
+    let run = Run::of(&mut builder.up_command());
+    assert!(run.code != 0 && run.err.contains("host.toml has errors"), "{run:?}");
+    // The group's name is made of the root's path (FNV-1a).
+    let name = builder.root().as_os_str().as_encoded_bytes();
+    let hash =
+        name.iter().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("proc is mounted");
+    let places = mounts.lines().filter(|line| line.contains(" - cgroup"));
+    for place in places.filter_map(|line| line.split(' ').nth(4)) {
+        let group = std::path::Path::new(place).join(format!("session0-{hash:08x}"));
+        assert!(!group.exists(), "{} is left", group.display());
+    }
+    let _ = std::fs::remove_dir_all(builder.root());
+    let _ = std::fs::remove_dir_all(builder.visible());
+}

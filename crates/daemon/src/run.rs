@@ -181,7 +181,10 @@ async fn live(place: Place, loaded: Loaded, logger: PathBuf, doubt: Option<Strin
     let (joined, recovered) = find(&place).await?.unzip();
     match (&joined, doubt) {
         (_, None) => {}
-        (None, Some(doubt)) => return Err(Failure::Refused(doubt)),
+        (None, Some(doubt)) => {
+            remove_groups(&place);
+            return Err(Failure::Refused(doubt));
+        }
         // Services run and nobody else can look after them: a mistake in a file must not keep us away.
         (Some(_), Some(doubt)) => {
             message::warn("going on with a session that is there", &[("although", &doubt)])
@@ -306,12 +309,16 @@ async fn leave(core: &Core, exit: Exit) -> u8 {
             for path in [place.paths.api(), place.socket(SESSION_ZERO)] {
                 let _ = std::fs::remove_file(path);
             }
-            // Everything that shares the place ends with the loop; the groups are removed by a second look at them.
-            let removed = Base::open(place.paths.root()).and_then(Base::remove);
-            if let Err(fault) = removed {
-                message::warn("control groups are left", &[("reason", &fault)]);
-            }
+            remove_groups(&place);
             DOWN
         }
+    }
+}
+
+/// Everything that shares the place ends with the loop; the groups are removed by a second look at them.
+fn remove_groups(place: &Place) {
+    let removed = Base::open(place.paths.root()).and_then(Base::remove);
+    if let Err(fault) = removed {
+        message::warn("control groups are left", &[("reason", &fault)]);
     }
 }
