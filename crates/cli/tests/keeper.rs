@@ -146,6 +146,22 @@ fn a_daemon_that_crashes_is_started_again() {
 }
 
 #[test]
+fn a_daemon_that_cannot_be_started_again_for_a_moment_does_not_end_the_keeper() {
+    let daemon = format!("echo $$ > $log.pid\n{OBEDIENT}");
+    let Some(stage) = Stage::new("missing", &daemon) else { return };
+    let keeper = stage.up();
+    let pid = || fs::read_to_string(stage.directory.join("starts.pid")).ok()?.trim().parse().ok();
+    eventually(|| pid().is_some(), "the first daemon");
+    let (program, aside) = (stage.directory.join("session0d"), stage.directory.join("aside"));
+    fs::rename(&program, &aside).unwrap();
+    kill_process(Pid::from_raw(pid().unwrap()).unwrap(), Signal::KILL).unwrap();
+    eventually(|| stage.said().contains("trying again"), "the keeper says that it goes on");
+    fs::rename(&aside, &program).unwrap();
+    stage.wait_starts(2);
+    assert!(end(keeper).success());
+}
+
+#[test]
 fn a_daemon_that_crashes_in_the_shutdown_comes_back_to_finish_it() {
     let crashing = "trap 'if [ $(wc -l < $log) -lt 2 ]; then kill -9 $$; else exit 0; fi' TERM\nwhile :; do sleep 0.02; done";
     let Some(stage) = Stage::new("unfinished", crashing) else { return };

@@ -43,6 +43,8 @@ struct Keeper<'a> {
     backoff: Backoff,
     daemon: Option<Daemon>,
     start_at: Option<Instant>,
+    /// Daemons started so far.
+    starts: u32,
     shutdown: Option<Shutdown>,
 }
 
@@ -103,7 +105,8 @@ impl Signals {
 impl<'a> Keeper<'a> {
     fn new(root: &'a Root, program: PathBuf, screen: &'a Screen) -> Keeper<'a> {
         let start_at = Some(Instant::now());
-        Keeper { root, program, screen, backoff: Backoff::default(), daemon: None, start_at, shutdown: None }
+        let (backoff, daemon, shutdown) = (Backoff::default(), None, None);
+        Keeper { root, program, screen, backoff, daemon, start_at, starts: 0, shutdown }
     }
 
     async fn run(mut self) -> Result<(), Failure> {
@@ -133,11 +136,7 @@ impl<'a> Keeper<'a> {
             return Err(self.give_up());
         }
         if self.start_at.is_some_and(|at| at <= Instant::now()) {
-            self.start_at = None;
-            self.daemon = Some(Daemon::start(&self.program, self.root, self.screen)?);
-            if let Some(shutdown) = &mut self.shutdown {
-                shutdown.told = Told::NotYet;
-            }
+            self.start()?;
         }
         if let (Some(daemon), Some(shutdown)) = (&self.daemon, &mut self.shutdown)
             && shutdown.told == Told::NotYet
@@ -147,6 +146,28 @@ impl<'a> Keeper<'a> {
             shutdown.told = Told::Already;
         }
         Ok(())
+    }
+
+    fn start(&mut self) -> Result<(), Failure> {
+        self.start_at = None;
+        match Daemon::start(&self.program, self.root, self.screen) {
+            Ok(daemon) => {
+                self.daemon = Some(daemon);
+                self.starts += 1;
+                if let Some(shutdown) = &mut self.shutdown {
+                    shutdown.told = Told::NotYet;
+                }
+                Ok(())
+            }
+            Err(failure) if self.starts == 0 => Err(failure),
+            // Services run. What is missing (memory, a process, the program while it is replaced) may come back.
+            Err(failure) => {
+                let delay = self.backoff.next(Duration::ZERO);
+                self.screen.say(format!("{failure}; trying again in {}", short(delay)));
+                self.start_at = Some(Instant::now() + delay);
+                Ok(())
+            }
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {
