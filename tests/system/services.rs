@@ -66,6 +66,28 @@ fn dependencies_start_first_and_stop_last() {
 }
 
 #[test]
+fn a_service_that_floods_with_main_processes_delays_nobody() {
+    if !needs_root("a_service_that_floods_with_main_processes_delays_nobody") {
+        return;
+    }
+    let builder = HostBuilder::new();
+    let probe = builder.probe();
+    let flood =
+        format!("command = [{probe:?}, 'main-process-flood']\nkind = 'notify'\nstop_timeout = '100ms'\n");
+    let other = format!("command = [{probe:?}, 'notify', 'READY=1', 'wait']\nkind = 'notify'\n");
+    let host = builder.service("flood", &flood).service("other", &other).start();
+    host.s0(&["service", "start", "flood"]).ok();
+    let first = host.pids("flood")[0];
+    eventually("another process is the main one", || {
+        host.service("flood")["pid"].as_i64() != Some(first.into())
+    });
+    let begun = std::time::Instant::now();
+    // Its message has thousands before it.
+    host.s0(&["service", "start", "other"]).ok();
+    assert!(begun.elapsed() < std::time::Duration::from_secs(3), "it took {:?}", begun.elapsed());
+}
+
+#[test]
 fn a_notify_service_runs_when_it_says_so() {
     if !needs_root("a_notify_service_runs_when_it_says_so") {
         return;

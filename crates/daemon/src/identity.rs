@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 
 use session0_model::access::{Caller, Origin};
 use session0_model::id::{SESSION_ZERO, ServiceName};
-use session0_sys::cgroup::{Mounts, SessionGroups};
+use session0_sys::cgroup::Mounts;
 
 use crate::api::host::Door;
 use crate::session::{Launching, Member, Session};
@@ -71,18 +71,14 @@ fn second_number(status: &str) -> Option<i32> {
     numbers.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// Whether a process with this number in the session's PID namespace is in the unit's group now.
-pub fn in_group(groups: &SessionGroups, unit: &str, pid: i32) -> bool {
-    /// A service with more processes than this names its main process while it is still small.
-    const LOOKED_AT_MAX: usize = 4096;
-    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
-    let group = rustix::fs::openat(groups.work(), unit, flags, rustix::fs::Mode::empty());
-    let processes =
-        group.map_err(io::Error::from).and_then(|group| session0_sys::cgroup::processes(group.as_fd()));
-    processes.unwrap_or_default().into_iter().take(LOOKED_AT_MAX).any(|process| {
-        let status = std::fs::read_to_string(format!("/proc/{process}/status"));
-        status.ok().and_then(|status| second_number(&status)) == Some(pid)
-    })
+/// Whether a process with this number in the session's PID namespace is in the unit's group now. Asked of the session's
+/// own /proc, so that the answer costs the same however many processes there are: a service may ask as fast as it likes.
+pub fn in_group(session: &Session, mounts: &Mounts, unit: &str, pid: i32) -> bool {
+    let Ok(init) = session0_sys::pidfd::pid(session.init.get_ref().as_fd()) else { return false };
+    let groups = std::fs::read_to_string(format!("/proc/{init}/root/proc/{pid}/cgroup")).unwrap_or_default();
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::"));
+    let id = group.and_then(|group| mounts.group_id_at(group).ok());
+    id.and_then(|id| session.units.member(id)).is_some_and(|member| member == Member::Unit(unit.into()))
 }
 
 #[cfg(test)]

@@ -66,6 +66,26 @@ pub fn notify(arguments: &[String]) -> String {
     "sent".into()
 }
 
+/// Has many children and names one after the other as its main process, as fast as it goes.
+pub fn main_process_flood() -> String {
+    let Ok(socket) = std::env::var("NOTIFY_SOCKET") else { return "no NOTIFY_SOCKET".into() };
+    let Ok(sender) = UnixDatagram::unbound() else { return "no socket".into() };
+    let mut children = Vec::new();
+    for _ in 0..1000 {
+        // SAFETY: one thread.
+        match unsafe { libc::fork() } {
+            0 => return sleep(),
+            child => children.push(child),
+        }
+    }
+    let _ = sender.send_to(b"READY=1", &socket);
+    loop {
+        for child in &children {
+            let _ = sender.send_to(format!("MAINPID={child}").as_bytes(), &socket);
+        }
+    }
+}
+
 /// Leaves a daemonised child behind and exits.
 pub fn leave_child() -> String {
     // SAFETY: one thread.

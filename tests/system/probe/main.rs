@@ -50,6 +50,7 @@ fn run(name: &str, arguments: &[String]) -> String {
         "memory-hog" => load::memory_hog(),
         "descriptor-hog" => load::descriptor_hog(),
         "notify" => load::notify(arguments),
+        "main-process-flood" => load::main_process_flood(),
         "leave-child" => load::leave_child(),
         "ignore-term" => load::ignore_term(),
         "sleep" => load::sleep(),

@@ -141,8 +141,9 @@ fn inputs(state: &mut State, service: ServiceName, sender: Sender, mut said: Sai
     said.notifications.retain(|notification| match notification {
         Notification::MainProcess(pid) => {
             let unit = service.as_str().to_ascii_lowercase();
-            let groups = state.session.as_ref().map(|session| &session.groups);
-            let there = groups.is_some_and(|groups| identity::in_group(groups, &unit, *pid));
+            let mounts = state.place.base.mounts();
+            let session = state.session.as_ref();
+            let there = session.is_some_and(|session| identity::in_group(session, mounts, &unit, *pid));
             if !there {
                 state.dropped.count("MAINPID is not a process of the service");
             }
