@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use session0_model::id::ServiceName;
-use session0_model::launch::plan::{Elevation, LaunchPlan, Limits, Network, Role, UserNamespaces};
+use session0_model::launch::plan::{
+    Elevation, Environment, LaunchPlan, Limits, Network, Role, UserNamespaces,
+};
 use session0_model::limit;
 use session0_model::service::definition::{Definition, Kind, NotifyAccess, Owner, Restart, StartType};
 
@@ -44,7 +46,7 @@ pub fn logger(program: &Path, settings: &Settings) -> Option<Definition> {
         plan: LaunchPlan {
             program,
             arguments: arguments.into(),
-            environment: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            environment: Environment::new(variables),
             directory: "/".into(),
             uid,
             gid: uid,

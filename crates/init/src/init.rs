@@ -69,6 +69,9 @@ pub struct Init {
     buffer: Vec<u8>,
 }
 
+/// Of the receive buffer, what stays in memory.
+const BUFFER_KEPT: usize = 8 * 1024;
+
 impl Init {
     /// Takes what was granted. The first thing `main` does.
     pub fn new(session: SessionId) -> io::Result<Init> {
@@ -198,11 +201,13 @@ impl Init {
 
     fn read_packets(&mut self, count: usize) {
         let mut buffer = std::mem::take(&mut self.buffer);
+        let mut longest = 0;
         for _ in 0..count {
             let Some(control) = &self.control else { break };
             match packet::receive(control.socket(), &mut buffer) {
                 Ok(Received::Nothing) => break,
                 Ok(Received::Packet { length, descriptors }) => {
+                    longest = longest.max(length);
                     if self.packet(&buffer[..length], descriptors).is_err() {
                         complain!("session0-init: the daemon said what a daemon does not say; cut off");
                         self.disconnect();
@@ -210,6 +215,10 @@ impl Init {
                 }
                 Ok(Received::Closed) | Err(_) => self.disconnect(),
             }
+        }
+        // A burst of launches fills it; everything else is a page or two.
+        if longest > BUFFER_KEPT {
+            session0_sys::memory::empty(&mut buffer);
         }
         self.buffer = buffer;
     }

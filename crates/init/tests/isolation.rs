@@ -3,7 +3,9 @@
 mod common;
 
 use common::{Host, root, shell_plan, user_plan};
-use session0_model::launch::plan::{Elevation, Network, RuntimeDirectory, UserNamespaces, Visibility};
+use session0_model::launch::plan::{
+    Elevation, Environment, Network, RuntimeDirectory, UserNamespaces, Visibility,
+};
 use session0_sys::capability;
 
 #[test]
@@ -104,7 +106,7 @@ fn a_program_begins_as_its_plan_says() {
         plan.gid = 64002;
         plan.groups = vec![7, 8];
         plan.capabilities = capability::NET_BIND_SERVICE;
-        plan.environment = vec![("A".into(), "b=c".into()), ("PATH".into(), "/usr/bin:/bin".into())];
+        plan.environment = Environment::new([("A", "b=c"), ("PATH", "/usr/bin:/bin")]);
         plan.directory = "/usr".into();
         plan.limits.open_files = Some(77);
         plan.elevation = Elevation::Deny;

@@ -89,7 +89,7 @@ fn definition(text: &str) -> Definition {
         plan: LaunchPlan {
             program: String::from("/bin/program"),
             arguments: Vec::new(),
-            environment: Vec::new(),
+            environment: Default::default(),
             directory: String::from("/"),
             uid: 0,
             gid: 0,

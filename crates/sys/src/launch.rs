@@ -75,7 +75,7 @@ impl Launcher {
 
     /// Clones the child. It goes on by itself; look at its fate with [`outcome`].
     pub fn start(&self, plan: &LaunchPlan, place: &Place<'_>) -> Result<Launching, LaunchFailure> {
-        let texts = Texts::of(plan).map_err(|_| failure(LaunchPhase::Exec, libc::EINVAL))?;
+        let texts = Texts::of(plan).ok_or(failure(LaunchPhase::Exec, libc::EINVAL))?;
         let (fate, tell) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
             .map_err(|error| failure(LaunchPhase::Clone, error.raw_os_error()))?;
         rustix::fs::fcntl_setfl(&fate, OFlags::NONBLOCK)
@@ -131,34 +131,31 @@ struct Texts {
     write: Vec<CString>,
     argument_pointers: Vec<*const libc::c_char>,
     environment_pointers: Vec<*const libc::c_char>,
-    // What the pointers point into.
+    // What the argument pointers point into; the environment's point into the plan, which outlives this.
     _arguments: Vec<CString>,
-    _environment: Vec<CString>,
 }
 
 impl Texts {
-    fn of(plan: &LaunchPlan) -> Result<Texts, std::ffi::NulError> {
-        let arguments = strings(plan.arguments.iter().map(String::as_str))?;
-        let environment: Result<Vec<CString>, _> = plan
-            .environment
-            .iter()
-            .map(|(key, value)| {
-                let mut text = Vec::with_capacity(key.len() + value.len() + 2);
-                text.extend_from_slice(key.as_bytes());
-                text.push(b'=');
-                text.extend_from_slice(value.as_bytes());
-                CString::new(text)
-            })
-            .collect();
-        let environment = environment?;
-        Ok(Texts {
-            program: CString::new(plan.program.as_str())?,
-            directory: CString::new(plan.directory.as_str())?,
-            write: strings(plan.write.iter().map(String::as_str))?,
+    /// `None`: a text has a zero byte inside, or the environment none at its end.
+    fn of(plan: &LaunchPlan) -> Option<Texts> {
+        let arguments = strings(plan.arguments.iter().map(String::as_str)).ok()?;
+        // Each variable of the plan's text ends with a zero byte, so it needs no copy.
+        let text = plan.environment.as_text();
+        if !text.is_empty() && !text.ends_with('\0') {
+            return None;
+        }
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == 0).map(|(at, _)| at + 1);
+        let begins = std::iter::once(0).chain(ends).take_while(|at| *at < text.len());
+        let mut environment_pointers: Vec<*const libc::c_char> =
+            begins.map(|at| text[at..].as_ptr().cast()).collect();
+        environment_pointers.push(std::ptr::null());
+        Some(Texts {
+            program: CString::new(plan.program.as_str()).ok()?,
+            directory: CString::new(plan.directory.as_str()).ok()?,
+            write: strings(plan.write.iter().map(String::as_str)).ok()?,
             argument_pointers: crate::spawn::pointers(&arguments),
-            environment_pointers: crate::spawn::pointers(&environment),
+            environment_pointers,
             _arguments: arguments,
-            _environment: environment,
         })
     }
 }

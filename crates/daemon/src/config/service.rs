@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use session0_model::id::ServiceName;
 use session0_model::launch::plan::{
-    Elevation, LaunchPlan, Limits, Network, Role, RuntimeDirectory, UserNamespaces, Visibility,
+    Elevation, Environment, LaunchPlan, Limits, Network, Role, RuntimeDirectory, UserNamespaces, Visibility,
 };
 use session0_model::limit;
 use session0_model::service::definition::{Definition, Kind, NotifyAccess, Owner, Restart, StartType};
@@ -71,7 +71,9 @@ pub fn read(file: &mut Reader<'_>, name: ServiceName, context: &Context<'_>) -> 
     let plan = LaunchPlan {
         program: program.unwrap_or_default(),
         arguments: arguments.map(|command| command.words).unwrap_or_default(),
-        environment,
+        environment: Environment::new(
+            environment.iter().map(|(name, value)| (name.as_str(), value.as_str())),
+        ),
         directory: directory(file),
         uid: account.uid,
         gid: account.gid,
@@ -229,7 +231,6 @@ fn add_environment(file: &mut Reader<'_>, mut built: Vec<(String, String)>) -> V
         let message = format!("the environment has {bytes} bytes, more than {}", limit::ENVIRONMENT_MAX);
         file.problem_at_key("environment", message, None);
     }
-    built.shrink_to_fit();
     built
 }
 

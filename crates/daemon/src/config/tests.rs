@@ -62,8 +62,7 @@ fn a_whole_service_file() {
     assert_eq!((plan.program.as_str(), plan.arguments.len()), ("/bin/sh", 3));
     assert_eq!((plan.uid, plan.gid, plan.groups.as_slice()), (101, 105, &[5][..]));
     assert_eq!((plan.capabilities, plan.elevation), (1 << 10, Elevation::Deny));
-    let environment: Vec<String> =
-        plan.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let environment: Vec<String> = plan.environment.iter().map(str::to_owned).collect();
     assert_eq!(
         environment,
         [

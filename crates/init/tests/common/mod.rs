@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use session0_model::id::{LaunchId, SESSION_ZERO};
 use session0_model::launch::exit::ExitStatus;
-use session0_model::launch::plan::{Elevation, LaunchPlan, Limits, Network, Role, UserNamespaces};
+use session0_model::launch::plan::{
+    Elevation, Environment, LaunchPlan, Limits, Network, Role, UserNamespaces,
+};
 use session0_model::launch::session_plan::{SessionPlan, Sizes};
 use session0_model::launch::wire::{FromInit, PROTOCOL, ToInit, decode, encode};
 use session0_model::limit::PACKET_MAX;
@@ -294,7 +296,7 @@ pub fn shell_plan(script: &str) -> LaunchPlan {
     LaunchPlan {
         program: "/bin/sh".into(),
         arguments: ["sh", "-c", script].map(String::from).into(),
-        environment: vec![("PATH".into(), "/usr/sbin:/usr/bin:/sbin:/bin".into())],
+        environment: Environment::new([("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")]),
         directory: "/".into(),
         uid: 0,
         gid: 0,

@@ -254,7 +254,7 @@ fn orphan(name: ServiceName, stop: (u8, core::time::Duration), turn: &Turn) -> S
     let plan = LaunchPlan {
         program: String::new(),
         arguments: Vec::new(),
-        environment: Vec::new(),
+        environment: Default::default(),
         directory: String::from("/"),
         uid: 0,
         gid: 0,

@@ -43,7 +43,7 @@ pub fn definition(text: &str) -> Definition {
         plan: LaunchPlan {
             program: String::from("/bin/true"),
             arguments: vec![String::from("true")],
-            environment: Vec::new(),
+            environment: Default::default(),
             directory: String::from("/"),
             uid: 0,
             gid: 0,
