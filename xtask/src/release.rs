@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::{Stop, cargo, say, target_directory};
+use crate::{Stop, cargo, complain, target_directory};
 
 /// The packages whose programs a host consists of.
 const PACKAGES: [&str; 4] = ["session0-cli", "session0-daemon", "session0-init", "session0-log"];
@@ -15,7 +15,8 @@ const PACKAGES: [&str; 4] = ["session0-cli", "session0-daemon", "session0-init",
 /// copy runs on any distribution, the root programs start no dynamic linker, and an init with fewer mappings clones
 /// faster (500 launches: a tenth less).
 pub fn build() -> Result<PathBuf, Stop> {
-    say("building session0 (release) ...");
+    // Not on stdout: what the command prints may be JSON.
+    complain("building session0 (release) ...");
     let mut command = cargo();
     command.args(["build", "--release"]);
     // Minutes on a cold machine: who watches sees it go on.
