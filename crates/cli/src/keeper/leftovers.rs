@@ -52,9 +52,18 @@ fn init_of(root: &Root) -> Option<Init> {
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
         let process = PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero()));
         let name = std::fs::read_to_string(process.join("comm")).ok()?;
-        let ours = name.trim_end() == "session0-init" && holds(&process, &inodes);
+        let status = std::fs::read_to_string(process.join("status")).ok()?;
+        let ours = name.trim_end() == "session0-init" && is_root(&status) && holds(&process, &inodes);
         ours.then_some(Init { pid, pidfd })
     })
+}
+
+/// Any user can have a process of that name with a socket that has this path in a mount namespace of his own. Its owner
+/// in /proc tells nothing (it is root's as soon as it is not dumpable), its uids do.
+fn is_root(status: &str) -> bool {
+    let uids = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+    let mut uids = uids.split_ascii_whitespace().peekable();
+    uids.peek().is_some() && uids.all(|uid| uid == "0")
 }
 
 /// Sockets that listen at a path, as `/proc/net/unix` has them: number, count, protocol, flags, type, state, inode, path.
@@ -148,6 +157,13 @@ mod tests {
             00000000e90d003f: 00000002 00000000 00010000 0005 01 19 /x/run/session0/init/0.sock\n\
             00000000e90d0040: 00000002 00000000 00010000 0005 01 20\n";
         assert_eq!(listening(sockets, Path::new("/r/run/session0/init/0.sock")), ["socket:[17]"]);
+    }
+
+    #[test]
+    fn a_users_process_is_no_init_of_ours() {
+        assert!(is_root("Name:\tsession0-init\nUid:\t0\t0\t0\t0\n"));
+        assert!(!is_root("Name:\tsession0-init\nUid:\t1000\t0\t0\t0\n"));
+        assert!(!is_root("Name:\tsession0-init\n"));
     }
 
     #[test]
