@@ -158,5 +158,26 @@ pub async fn clear(base: &Base, groups: SessionGroups) -> Result<(), Fault> {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
-    groups.remove(base)
+    remove(base, groups).await
+}
+
+/// A process that has ended, and no longer counts, still holds its group until its processor has left it: the kernel then
+/// says for a moment that the group is in use.
+async fn remove(base: &Base, mut groups: SessionGroups) -> Result<(), Fault> {
+    let deadline = tokio::time::Instant::now() + END_WAIT;
+    loop {
+        match groups.remove(base) {
+            Err(fault)
+                if fault.reason.kind() == std::io::ErrorKind::ResourceBusy
+                    && tokio::time::Instant::now() < deadline =>
+            {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            done => return done,
+        }
+        match SessionGroups::attach(base, SESSION_ZERO)? {
+            Some(left) => groups = left,
+            None => return Ok(()),
+        }
+    }
 }
