@@ -245,6 +245,21 @@ fn mount_api() -> io::Result<String> {
     Ok("open_tree, move_mount, mount_setattr".into())
 }
 
+/// A trial group's name, followed by the process that tries.
+const TRIAL: &str = "session0-probe-";
+
+/// Removes the empty groups of those that were killed while they tried.
+fn sweep(place: &Path) {
+    for entry in std::fs::read_dir(place).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(TRIAL)?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            // Refused by the kernel if there is anything in it.
+            let _ = std::fs::remove_dir(entry.path());
+        }
+    }
+}
+
 /// A group made for a trial, removed when dropped.
 struct TrialGroup {
     parent: OwnedFd,
@@ -255,8 +270,10 @@ struct TrialGroup {
 impl TrialGroup {
     fn new() -> io::Result<TrialGroup> {
         let mounts = Mounts::find()?;
-        let parent = crate::files::open_directory(&trial_place(&mounts)?)?;
-        let name = format!("session0-probe-{}", std::process::id());
+        let place = trial_place(&mounts)?;
+        sweep(&place);
+        let parent = crate::files::open_directory(&place)?;
+        let name = format!("{TRIAL}{}", std::process::id());
         let group = crate::cgroup::make_group(parent.as_fd(), name.as_ref())?;
         Ok(TrialGroup { parent, name, group })
     }
@@ -396,8 +413,12 @@ mod tests {
             println!("{:40} {} {}", probe.name, if probe.found { "found" } else { "MISSING" }, probe.detail);
             assert!(probe.found || probe.accept.is_some(), "{}: {}", probe.name, probe.detail);
         }
-        let mounts = Mounts::find().unwrap();
-        let left = trial_place(&mounts).unwrap().join(format!("session0-probe-{}", std::process::id()));
-        assert!(!left.exists());
+        let place = trial_place(&Mounts::find().unwrap()).unwrap();
+        assert!(!place.join(format!("{TRIAL}{}", std::process::id())).exists());
+        // Nor what one that was killed has left.
+        let orphan = place.join(format!("{TRIAL}4194399"));
+        std::fs::create_dir(&orphan).unwrap();
+        drop(TrialGroup::new().unwrap());
+        assert!(!orphan.exists());
     }
 }
