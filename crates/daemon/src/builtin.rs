@@ -4,9 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use session0_model::id::ServiceName;
-use session0_model::launch::plan::{
-    Elevation, Environment, LaunchPlan, Limits, Network, Role, UserNamespaces,
-};
+use session0_model::launch::plan::{Environment, LaunchPlan, Role};
 use session0_model::limit;
 use session0_model::service::definition::{Definition, Kind, NotifyAccess, Owner, Restart, StartType};
 
@@ -44,22 +42,10 @@ pub fn logger(program: &Path, settings: &Settings) -> Option<Definition> {
         owner: Owner::Builtin,
         account: format!("uid {uid}"),
         plan: LaunchPlan {
-            program,
             arguments: arguments.into(),
             environment: Environment::new(variables),
-            directory: "/".into(),
-            uid,
-            gid: uid,
-            groups: Vec::new(),
-            capabilities: 0,
-            limits: Limits::default(),
-            write: Vec::new(),
-            runtime_directories: Vec::new(),
-            state_directory: false,
-            network: Network::Shared,
-            elevation: Elevation::Deny,
-            user_namespaces: UserNamespaces::Denied,
             role: Role::Logger,
+            ..LaunchPlan::bare(&program, uid, uid)
         },
     })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use session0_model::access::Administrators;
 use session0_model::id::ServiceName;
-use session0_model::launch::plan::{Elevation, LaunchPlan, Limits, Network, Role, UserNamespaces};
+use session0_model::launch::plan::{LaunchPlan, Role};
 use session0_model::service::definition::{Definition, Kind, NotifyAccess, Owner, Restart, StartType};
 use session0_model::system::Configuration;
 
@@ -86,23 +86,6 @@ fn definition(text: &str) -> Definition {
         watchdog: None,
         owner: Owner::Administrator,
         account: String::from("LocalSystem"),
-        plan: LaunchPlan {
-            program: String::from("/bin/program"),
-            arguments: Vec::new(),
-            environment: Default::default(),
-            directory: String::from("/"),
-            uid: 0,
-            gid: 0,
-            groups: Vec::new(),
-            capabilities: 0,
-            limits: Limits::default(),
-            write: Vec::new(),
-            runtime_directories: Vec::new(),
-            state_directory: false,
-            network: Network::Shared,
-            elevation: Elevation::Deny,
-            user_namespaces: UserNamespaces::Denied,
-            role: Role::Program,
-        },
+        plan: LaunchPlan::bare("/bin/program", 0, 0),
     }
 }

@@ -10,9 +10,7 @@ use std::time::{Duration, Instant};
 
 use session0_model::id::{LaunchId, SESSION_ZERO};
 use session0_model::launch::exit::ExitStatus;
-use session0_model::launch::plan::{
-    Elevation, Environment, LaunchPlan, Limits, Network, Role, UserNamespaces,
-};
+use session0_model::launch::plan::{Elevation, Environment, LaunchPlan};
 use session0_model::launch::session_plan::{SessionPlan, Sizes};
 use session0_model::launch::wire::{FromInit, PROTOCOL, ToInit, decode, encode};
 use session0_model::limit::PACKET_MAX;
@@ -294,22 +292,11 @@ impl Drop for Host {
 /// A root shell with everything on.
 pub fn shell_plan(script: &str) -> LaunchPlan {
     LaunchPlan {
-        program: "/bin/sh".into(),
         arguments: ["sh", "-c", script].map(String::from).into(),
         environment: Environment::new([("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")]),
-        directory: "/".into(),
-        uid: 0,
-        gid: 0,
-        groups: Vec::new(),
         capabilities: capability::LOCAL_SYSTEM,
-        limits: Limits::default(),
-        write: Vec::new(),
-        runtime_directories: Vec::new(),
-        state_directory: false,
-        network: Network::Shared,
         elevation: Elevation::Contained,
-        user_namespaces: UserNamespaces::Denied,
-        role: Role::Program,
+        ..LaunchPlan::bare("/bin/sh", 0, 0)
     }
 }
 

@@ -42,6 +42,31 @@ pub struct LaunchPlan {
     pub role: Role,
 }
 
+impl LaunchPlan {
+    /// A program with every wall up and nothing granted: no arguments, no environment, no capabilities, no limits of its
+    /// own. What a particular one has besides is written over this.
+    pub fn bare(program: &str, uid: u32, gid: u32) -> LaunchPlan {
+        LaunchPlan {
+            program: String::from(program),
+            arguments: Vec::new(),
+            environment: Environment::default(),
+            directory: String::from("/"),
+            uid,
+            gid,
+            groups: Vec::new(),
+            capabilities: 0,
+            limits: Limits::default(),
+            write: Vec::new(),
+            runtime_directories: Vec::new(),
+            state_directory: false,
+            network: Network::Shared,
+            elevation: Elevation::Deny,
+            user_namespaces: UserNamespaces::Denied,
+            role: Role::Program,
+        }
+    }
+}
+
 /// The variables of a program, as one text: each `NAME=value` and a zero byte, which is also how exec wants them. A host
 /// has thousands of services and the same handful of variables in each; one text is a third of a table of pairs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -16,7 +16,7 @@ use super::record::{self, Record};
 use super::status::{Failure, Reloading};
 use super::table::{File, Service, Services, Slot};
 use crate::id::{LaunchId, ServiceName};
-use crate::launch::plan::{Elevation, LaunchPlan, Limits, Network, Role, UserNamespaces};
+use crate::launch::plan::LaunchPlan;
 use crate::launch::wire::{Remains, SignalTo};
 use crate::limit;
 use crate::system::turn::Turn;
@@ -251,24 +251,7 @@ impl Services {
 
 /// A service that runs but is not configured any more: it goes when it is stopped.
 fn orphan(name: ServiceName, stop: (u8, core::time::Duration), turn: &Turn) -> Service {
-    let plan = LaunchPlan {
-        program: String::new(),
-        arguments: Vec::new(),
-        environment: Default::default(),
-        directory: String::from("/"),
-        uid: 0,
-        gid: 0,
-        groups: Vec::new(),
-        capabilities: 0,
-        limits: Limits::default(),
-        write: Vec::new(),
-        runtime_directories: Vec::new(),
-        state_directory: false,
-        network: Network::Shared,
-        elevation: Elevation::Deny,
-        user_namespaces: UserNamespaces::Denied,
-        role: Role::Program,
-    };
+    let plan = LaunchPlan::bare("", 0, 0);
     let definition = Definition {
         name,
         description: String::from("its file is gone; it goes when it is stopped"),

@@ -9,7 +9,7 @@ use session0_model::access::{Administrators, Caller, Origin};
 use session0_model::event::Event;
 use session0_model::id::{LaunchId, RequestId, SESSION_ZERO, ServiceName};
 use session0_model::launch::exit::{ExitStatus, LaunchFailure, LaunchPhase};
-use session0_model::launch::plan::{Elevation, LaunchPlan, Limits, Network, Role, UserNamespaces};
+use session0_model::launch::plan::{LaunchPlan, Role};
 use session0_model::launch::wire::Remains;
 use session0_model::service::definition::{Definition, Kind, NotifyAccess, Owner, Restart, StartType};
 use session0_model::service::notify::{Notification, Sender};
@@ -40,24 +40,7 @@ pub fn definition(text: &str) -> Definition {
         watchdog: None,
         owner: Owner::Administrator,
         account: String::from("LocalSystem"),
-        plan: LaunchPlan {
-            program: String::from("/bin/true"),
-            arguments: vec![String::from("true")],
-            environment: Default::default(),
-            directory: String::from("/"),
-            uid: 0,
-            gid: 0,
-            groups: Vec::new(),
-            capabilities: 0,
-            limits: Limits::default(),
-            write: Vec::new(),
-            runtime_directories: Vec::new(),
-            state_directory: false,
-            network: Network::Shared,
-            elevation: Elevation::Deny,
-            user_namespaces: UserNamespaces::Denied,
-            role: Role::Program,
-        },
+        plan: LaunchPlan { arguments: vec![String::from("true")], ..LaunchPlan::bare("/bin/true", 0, 0) },
     }
 }
 
