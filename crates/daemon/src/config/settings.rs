@@ -61,12 +61,12 @@ impl Settings {
     /// first lines promise.
     pub fn changes(&self, to: &Settings) -> SettingsReport {
         let now = [
-            ("accept", self.accept != to.accept),
             ("administrators", self.administrators != to.administrators),
             ("shutdown_budget", self.shutdown_budget != to.shutdown_budget),
             ("events", self.events != to.events),
         ];
         let next_session = [
+            ("accept", self.accept != to.accept),
             ("uid_range", self.uids != to.uids),
             ("session0 limits", self.session_limits != to.session_limits),
             ("session0.read_only", self.read_only != to.read_only),
