@@ -103,13 +103,7 @@ impl Services {
         let Some(service) = self.get_mut(slot) else { return };
         let Some(failure) = service.trouble.as_ref().map(Trouble::failure) else { return };
         if service.failure.as_ref() != Some(&failure) {
-            service.failure = Some(failure.clone());
-            turn.emit(Event::ServiceFailed {
-                service: service.name().clone(),
-                failure,
-                count: service.failures,
-                restart_ms: None,
-            });
+            self.fail_uncounted(turn, slot, failure);
         }
         self.touch(slot);
         self.enter(turn, slot, Machine::Stopped(Stopped::Down));
@@ -118,15 +112,15 @@ impl Services {
     /// Notes that a dependency is the reason. The service itself did nothing wrong: its own failures do not count up.
     pub(super) fn fail_for_dependency(&mut self, turn: &mut Turn, slot: Slot, dependency: Slot) {
         let Some(name) = self.get(dependency).map(|other| other.name().clone()) else { return };
+        self.fail_uncounted(turn, slot, Failure::Dependency(name));
+    }
+
+    /// Notes and tells a failure that is not the service's own doing.
+    fn fail_uncounted(&mut self, turn: &mut Turn, slot: Slot, failure: Failure) {
         let Some(service) = self.get_mut(slot) else { return };
-        let failure = Failure::Dependency(name);
         service.failure = Some(failure.clone());
-        turn.emit(Event::ServiceFailed {
-            service: service.name().clone(),
-            failure,
-            count: service.failures,
-            restart_ms: None,
-        });
+        let (service, count) = (service.name().clone(), service.failures);
+        turn.emit(Event::ServiceFailed { service, failure, count, restart_ms: None });
         self.touch(slot);
     }
 
