@@ -37,6 +37,20 @@ pub enum EventKind {
     ServiceKilled,
     /// The configuration was read again: `services` are in it, `errors` files were left out.
     ConfigurationLoaded,
+    /// `account` logged on in `session`, which was made for it.
+    SessionLogon,
+    /// `account` logged off from `session`; `reason` says why.
+    SessionLogoff,
+    /// A terminal was attached to `session`: at logon, when its user came back, or when he went on elsewhere.
+    SessionConnected,
+    /// The terminal of `session` went away, and the session runs on.
+    SessionDisconnected,
+    /// A logon as `account` by a program of `uid` failed because of `reason`.
+    LogonFailed,
+    /// The built-in account `account` was changed; `reason` says how.
+    AccountChanged,
+    /// The built-in accounts cannot be used because of `reason`: nobody can log on with one.
+    AccountsBroken,
     /// A call of `uid` was refused because its control group is not that of the listener's `session`.
     IdentityRefused,
     /// An event this reader does not know yet; its text says what it is.
@@ -94,4 +108,7 @@ pub struct Event {
     /// The caller's uid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
+    /// The account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
 }

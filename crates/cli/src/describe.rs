@@ -60,6 +60,7 @@ pub fn outcome(outcome: TripwireOutcome) -> &'static str {
 /// A session's connect state.
 pub fn connect_state(state: ConnectState) -> &'static str {
     match state {
+        ConnectState::Active => "Active",
         ConnectState::Disconnected => "Disconnected",
         ConnectState::Down => "Down",
         ConnectState::Init => "Init",

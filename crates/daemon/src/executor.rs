@@ -276,6 +276,7 @@ fn translate(
         | FromInit::Alive { .. }
         | FromInit::Replayed
         | FromInit::Prepared
+        | FromInit::Streams { .. }
         | FromInit::PrepareFailed { .. } => {
             state.dropped.count("init said something in the wrong place");
             None

@@ -54,6 +54,9 @@ impl Init {
                 ToInit::Forget { unit } => self.forget(&unit),
                 ToInit::LogDirectory => self.log_directory = Some(descriptors.next().ok_or(Nonsense)?),
                 ToInit::LoggerProgram => self.logger_program = Some(descriptors.next().ok_or(Nonsense)?),
+                ToInit::PrepareKind { .. } | ToInit::Enter(_) | ToInit::LaunchWith { .. } => {
+                    return Err(Nonsense);
+                }
             },
         }
         Ok(())

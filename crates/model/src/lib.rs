@@ -13,6 +13,7 @@ pub mod event;
 pub mod id;
 pub mod launch;
 pub mod limit;
+pub mod logon;
 pub mod service;
 pub mod session;
 pub mod system;

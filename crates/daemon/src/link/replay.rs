@@ -85,6 +85,7 @@ impl Replay {
             | FromInit::PrepareFailed { .. }
             | FromInit::Launched { .. }
             | FromInit::LaunchFailed { .. }
+            | FromInit::Streams { .. }
             | FromInit::GroupEmpty { .. } => {
                 return Err(io::Error::other("init said something in the wrong place"));
             }

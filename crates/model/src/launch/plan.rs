@@ -161,6 +161,24 @@ pub enum UserNamespaces {
     Allowed,
 }
 
+/// What the standard streams of a user's program are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Streams {
+    /// A pseudo-terminal of the session, which becomes the program's controlling terminal.
+    Terminal(Size),
+    /// Three pipes.
+    Pipes,
+}
+
+/// A terminal's size in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// Lines.
+    pub rows: u16,
+    /// Characters in a line.
+    pub columns: u16,
+}
+
 /// What a program is to its init.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {

@@ -85,6 +85,39 @@ pub struct Sizes {
     pub run: u64,
 }
 
+/// What a session is for. Decides what [`SessionPlan`] does not say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SessionKind {
+    /// Session 0 with every wall up: no terminal, tripwires where a display would be.
+    Services,
+    /// A user's: it has `/dev/tty`, no tripwires and no state directories.
+    User(Shown),
+    /// Session 0 as Windows XP had it (`isolation = "xp"`): services and the first user share it, and no wall stands between
+    /// uid 0 in it and the machine but the PID namespace. To show and to test what isolation prevents.
+    Xp(Shown),
+}
+
+/// What a session that has users in it shows of the host.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Shown {
+    /// The host directory that becomes `/home`, absolute; `None` where the machine's own is meant (trials have their own).
+    pub homes: Option<String>,
+    /// Names of exposed runtime directories: each gets a link `/run/<name>` to `session0/expose/<name>`.
+    pub exposed: Vec<String>,
+}
+
+/// What a session gets when a user enters it. Two descriptors come with it, open for reading: the whole text of
+/// `/etc/passwd` and of `/etc/group` as the session is to see them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserPlan {
+    /// Owner of `/run/user/<uid>`.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Size of `/run/user/<uid>` in bytes.
+    pub runtime_bytes: u64,
+}
+
 /// The step of making a session that failed, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SessionPhase {

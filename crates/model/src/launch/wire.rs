@@ -19,20 +19,21 @@
 //! **Versions.** Variants are only ever added at the end, and their fields never change. Each side says its
 //! version in `Hello` and sends only what the other's version knows. A daemon speaks its own version and the
 //! one before. Version 2 added [`FromInit::ExitedWithUsage`] in the place of [`FromInit::Exited`], and
-//! [`ToInit::LoggerProgram`].
+//! [`ToInit::LoggerProgram`]. Version 3 added sessions of users: [`ToInit::PrepareKind`], [`ToInit::Enter`],
+//! [`ToInit::LaunchWith`], [`FromInit::Streams`].
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::exit::{ExitStatus, LaunchFailure, Usage};
-use super::plan::LaunchPlan;
-use super::session_plan::{SessionPhase, SessionPlan};
+use super::plan::{LaunchPlan, Streams};
+use super::session_plan::{SessionKind, SessionPhase, SessionPlan, UserPlan};
 use crate::id::{LaunchId, SessionId};
 use crate::time::Time;
 
 /// The version this code speaks.
-pub const PROTOCOL: u16 = 2;
+pub const PROTOCOL: u16 = 3;
 /// The oldest version this code still understands.
 pub const PROTOCOL_OLDEST: u16 = 1;
 
@@ -47,6 +48,12 @@ pub mod key {
     pub const TERMINAL_TRIPWIRE: &str = "tripwire.terminal";
     /// Prefix of display tripwire listeners: followed by the socket's path inside.
     pub const DISPLAY_TRIPWIRE: &str = "tripwire.display:";
+    /// Prefix of the masters of pseudo-terminals: followed by the number of the launch that has it. Kept by init itself when it
+    /// makes one, and sent with [`super::FromInit::Streams`]; the daemon releases it.
+    pub const TERMINAL: &str = "terminal.";
+    /// Prefix of our ends of viewers' sockets: followed by the viewer's number. Kept by the daemon, so that the next one
+    /// still knows when a client is gone.
+    pub const VIEWER: &str = "viewer.";
 }
 
 /// Whom a signal goes to.
@@ -139,6 +146,27 @@ pub enum ToInit {
     /// their plan's program: where our programs are installed need not be a place that the session sees, or that the
     /// logger's uid may enter. Version 2.
     LoggerProgram,
+    /// As `Prepare`, of this kind. Version 3.
+    PrepareKind {
+        /// What of.
+        plan: SessionPlan,
+        /// What for.
+        kind: SessionKind,
+    },
+    /// A user enters the session: what it shows of accounts is made anew. Two descriptors come with it (see [`UserPlan`]).
+    /// Nothing is answered; if it fails, launches with streams fail in [`super::exit::LaunchPhase::Namespace`]. Version 3.
+    Enter(UserPlan),
+    /// As `Launch`, of a user's program whose standard streams are its client's. Version 3.
+    LaunchWith {
+        /// Its number.
+        launch: LaunchId,
+        /// One path component.
+        unit: String,
+        /// What to start.
+        plan: LaunchPlan,
+        /// What its standard streams are.
+        streams: Streams,
+    },
 }
 
 /// Init to daemon.
@@ -241,6 +269,13 @@ pub enum FromInit {
         remains: Remains,
         /// What it used.
         usage: Usage,
+    },
+    /// The other ends of a launch's streams come with this message, before its `Launched`: the master of its terminal (of which
+    /// init keeps one under [`key::TERMINAL`]), or the write end of its standard input and the read ends of its standard output
+    /// and error. Version 3.
+    Streams {
+        /// The launch.
+        launch: LaunchId,
     },
 }
 

@@ -52,6 +52,35 @@ pub const EVENTS_BEHIND_MAX: usize = 1024;
 /// Held connections to tripwires; further ones are closed at once (they were still recorded).
 pub const TRIPWIRES_HELD_MAX: usize = 64;
 
+/// Characters of an account's name (LOGIN_NAME_MAX is 256; useradd allows 32, directories more).
+pub const ACCOUNT_NAME_MAX: usize = 64;
+/// Built-in accounts of one host.
+pub const ACCOUNTS_MAX: usize = 10_000;
+/// Sessions of users at one time.
+pub const SESSIONS_MAX: usize = 1024;
+/// Programs started in one user's session from outside (`s0 session run`), the shell not counted.
+pub const PROGRAMS_MAX: usize = 64;
+/// Conversations with session0-logon at one time: each checks passwords, which takes 19 MiB and 50 ms of a processor.
+pub const LOGONS_MAX: usize = 32;
+/// Of these, for one uid that is not root.
+pub const LOGONS_PER_UID_MAX: usize = 4;
+/// Wrong passwords in one conversation.
+pub const LOGON_TRIES_MAX: u32 = 3;
+/// A conversation is over after this, whatever it waits for.
+pub const LOGON_TIME_MAX: Duration = Duration::from_secs(120);
+/// Accounts and callers whose wrong passwords are remembered.
+pub const LOGON_DELAYS_MAX: usize = 4096;
+/// After [`LOGON_TRIES_MAX`] wrong passwords each further try waits twice as long as the one before, from one second to this.
+pub const LOGON_DELAY_MAX: Duration = Duration::from_secs(32);
+/// Wrong passwords are forgotten after this long without another.
+pub const LOGON_FORGET: Duration = Duration::from_secs(15 * 60);
+/// Bytes of one packet of a conversation with a client.
+pub const CONVERSATION_PACKET_MAX: usize = 16 * 1024;
+/// Bytes of a password. Argon2 takes more; nobody types it.
+pub const PASSWORD_MAX: usize = 1024;
+/// Time a session's programs have between the hang-up and the kill when it is logged off.
+pub const LOGOFF_WAIT: Duration = Duration::from_secs(5);
+
 /// Time for a `notify` service to report READY when its file says nothing: the 80 s of windows-semantics 3.3.
 pub const START_WAIT: Duration = Duration::from_secs(80);
 /// Time from the stop signal to the kill when the service's file says nothing (windows-semantics 3.5: about 20 s).

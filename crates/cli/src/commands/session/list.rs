@@ -40,7 +40,7 @@ fn listing(sessions: &[SessionStatus], now: i64) -> Listing {
     let mut listing = Listing::new(&headings, "no sessions");
     for session in sessions {
         let paint = match session.state {
-            ConnectState::Disconnected => Paint::Good,
+            ConnectState::Active | ConnectState::Disconnected => Paint::Good,
             ConnectState::Init => Paint::Moving,
             ConnectState::Down => Paint::Bad,
             ConnectState::Unknown => Paint::Plain,

@@ -88,6 +88,7 @@ fn bare(kind: EventKind, text: String) -> Event {
         errors: None,
         reason: None,
         uid: None,
+        account: None,
     }
 }
 

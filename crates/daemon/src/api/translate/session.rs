@@ -20,6 +20,13 @@ fn status<H: Host>(host: &H, session: &status::SessionStatus) -> SessionStatus {
         protocol: session.protocol,
         programs: session.programs,
         trouble: session.trouble.clone(),
+        user: None,
+        uid: None,
+        logon_ms: None,
+        connected_ms: None,
+        disconnected_ms: None,
+        client: None,
+        client_uid: None,
     }
 }
 
