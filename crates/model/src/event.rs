@@ -4,7 +4,10 @@ use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ServiceName, SessionId};
+use crate::logon::name::AccountName;
+use crate::logon::wire::{AccountChange, LogonFailure};
 use crate::service::status::{Failure, OutputLost, State};
+use crate::session::program::{Client, EndReason};
 
 /// Something that happened. The daemon adds sequence number and wall-clock time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +85,52 @@ pub enum Event {
         services: u32,
         /// Files that were left out because of errors.
         errors: u32,
+    },
+    /// A user logged on in a session made for it (WTS_SESSION_LOGON).
+    SessionLogon {
+        /// Which.
+        session: SessionId,
+        /// Who.
+        account: AccountName,
+    },
+    /// A user's session is over (WTS_SESSION_LOGOFF).
+    SessionLogoff {
+        /// Which.
+        session: SessionId,
+        /// Whose.
+        account: AccountName,
+        /// Why.
+        reason: EndReason,
+    },
+    /// A terminal was attached (WTS_REMOTE_CONNECT).
+    SessionConnected {
+        /// To which.
+        session: SessionId,
+        /// Which terminal.
+        client: Client,
+    },
+    /// The terminal went away (WTS_REMOTE_DISCONNECT).
+    SessionDisconnected(SessionId),
+    /// Somebody did not prove who he is.
+    LogonFailed {
+        /// As whom.
+        account: AccountName,
+        /// The client's uid.
+        uid: u32,
+        /// Why, truly.
+        reason: LogonFailure,
+    },
+    /// A built-in account was changed.
+    AccountChanged {
+        /// Which.
+        account: AccountName,
+        /// How.
+        change: AccountChange,
+    },
+    /// The built-in accounts cannot be used.
+    AccountsBroken {
+        /// File, place and reason.
+        text: String,
     },
     /// A call was refused because identity did not agree (the caller's control group is not the listener's session).
     IdentityRefused {

@@ -28,6 +28,14 @@ pub struct LaunchId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
+/// One conversation with a session0-logon, unique within the life of one daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogonId(pub u64);
+
+/// One client that a program's streams are with. Never used again while the session lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ViewerId(pub u64);
+
 /// A service's name: 1 to [`crate::limit::SERVICE_NAME_MAX`] characters of `A-Z a-z 0-9 . _ - @ +`, not
 /// beginning with a dot. Case is kept and ignored in comparison, as on Windows (windows-semantics 3.1).
 #[derive(Debug, Clone, Serialize, Deserialize)]

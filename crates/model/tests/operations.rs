@@ -349,7 +349,12 @@ fn any_input(random: &mut Random, step: u64) -> Input {
     };
     let remains = if random.below(2) == 0 { Remains::Nothing } else { Remains::Processes };
     match random.below(20) {
-        0 => Input::Start { configuration: configuration(random), recovered: None },
+        0 => Input::Start {
+            configuration: configuration(random),
+            recovered: None,
+            sessions: Vec::new(),
+            session_last: 0,
+        },
         1 => Input::Loaded(configuration(random)),
         2 | 3 => Input::SessionCreated { session: SESSION_ZERO, protocol: 2 },
         4 if random.below(4) == 0 => Input::SessionEnded(SESSION_ZERO),

@@ -47,6 +47,7 @@ pub(crate) fn configuration(random: &mut Random) -> Configuration {
         services,
         administrators: Administrators::default(),
         shutdown_wait: SHUTDOWN_WAIT,
+        sessions: Default::default(),
         ..Configuration::default()
     }
 }

@@ -301,7 +301,7 @@ impl Simulation {
             self.states.clear();
         }
         let configuration = self.configuration.clone();
-        self.tell(Input::Start { configuration, recovered });
+        self.tell(Input::Start { configuration, recovered, sessions: Vec::new(), session_last: 0 });
         let said = self.kernel.as_mut().map(|kernel| std::mem::take(&mut kernel.said)).unwrap_or_default();
         said.into_iter().for_each(|input| self.say_input(input));
         if self.keeper == Keeper::WantsDown {
@@ -396,6 +396,7 @@ impl Simulation {
                 self.system = None;
             }
             Effect::Exit(ExitReason::Upgrade) => self.kill_daemon(),
+            users => panic!("nobody logs on in this simulation: {users:?}"),
         }
     }
 

@@ -48,7 +48,12 @@ pub enum Right<'a> {
     Control,
     /// Read what this service wrote.
     ReadLog(&'a ServiceName),
-    /// Reload, shut down, upgrade.
+    /// Log this user's session off, start programs in it; `None`: there is no user in it.
+    ControlSession {
+        /// Whose session it is.
+        user: Option<u32>,
+    },
+    /// Reload, shut down, upgrade; accounts.
     Host,
 }
 
@@ -73,6 +78,10 @@ impl Administrators {
             Right::Query => true,
             Right::Control | Right::Host => self.include(caller),
             Right::ReadLog(name) => self.include(caller) || caller.is_service(name),
+            // uid 0 is nobody's session's user: root of a session is not its user.
+            Right::ControlSession { user } => {
+                self.include(caller) || user.is_some_and(|uid| uid != 0 && uid == caller.uid)
+            }
         }
     }
 }

@@ -155,6 +155,14 @@ impl SessionZero {
         matches!(self.state, State::Up { .. })
     }
 
+    /// The protocol its init speaks, while it is there.
+    pub fn protocol(&self) -> Option<u16> {
+        match self.state {
+            State::Up { protocol, .. } => Some(protocol),
+            State::Absent | State::Making { .. } | State::Failed { .. } | State::Ending { .. } => None,
+        }
+    }
+
     /// Whether nothing is left of it.
     pub fn absent(&self) -> bool {
         matches!(self.state, State::Absent)
@@ -179,7 +187,17 @@ impl SessionZero {
             State::Ending { .. } => (ConnectState::Down, None, None),
         };
         let (name, created) = (String::from(NAME), self.since());
-        alloc::vec![SessionStatus { id: SESSION_ZERO, name, state, created, protocol, programs, trouble }]
+        let user = None;
+        alloc::vec![SessionStatus {
+            id: SESSION_ZERO,
+            name,
+            state,
+            created,
+            protocol,
+            programs,
+            trouble,
+            user
+        }]
     }
 
     fn delay(&self) -> Duration {

@@ -1,12 +1,15 @@
 //! What must be done.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::request::{Refusal, Reply};
 use crate::event::Event;
-use crate::id::{LaunchId, RequestId, ServiceName, SessionId};
+use crate::id::{LaunchId, LogonId, RequestId, ServiceName, SessionId, ViewerId};
 use crate::launch::wire::SignalTo;
+use crate::logon::wire::{Task, ToLogon, User};
+use crate::session::program::{Attachee, ProgramLaunch, View};
 
 /// Something to do, in order. Those marked *done* come back as exactly one input.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +56,94 @@ pub enum Effect {
     Unstore(String),
     /// The exits reported so far are recorded; init may forget them.
     AcknowledgeExits,
+    /// A user enters a session: what it shows of accounts is made anew.
+    Enter {
+        /// Which.
+        session: SessionId,
+        /// Who.
+        user: Box<User>,
+    },
+    /// Start a user's program in a session. *Done*: `Program` with `Launched` or `LaunchFailed`, or `SessionEnded`.
+    LaunchProgram(Box<ProgramLaunch>),
+    /// Send a signal to a user's program; one that is gone is no error.
+    SignalProgram {
+        /// In which session.
+        session: SessionId,
+        /// The launch.
+        launch: LaunchId,
+        /// The number.
+        signal: u8,
+        /// To whom.
+        to: SignalTo,
+    },
+    /// Kill everything in a user's program's group. *Done*: `Program` with `GroupEmpty`, or `SessionEnded`.
+    KillUnit {
+        /// In which session.
+        session: SessionId,
+        /// The unit.
+        unit: String,
+    },
+    /// Remove what init has of a user's program: it is gone.
+    ForgetUnit {
+        /// In which session.
+        session: SessionId,
+        /// The unit.
+        unit: String,
+    },
+    /// Nobody is to come back to this program's terminal: the master that init keeps is closed. Without one it is no error.
+    ReleaseTerminal {
+        /// In which session.
+        session: SessionId,
+        /// The launch.
+        launch: LaunchId,
+    },
+    /// Keep a user session's record in its own init.
+    StoreSession {
+        /// Which.
+        session: SessionId,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// Drop that record (Session 0's user is gone).
+    UnstoreSession(SessionId),
+    /// The exits that this user session's init reported are recorded.
+    AcknowledgeIn(SessionId),
+    /// Give a client the other ends of a program's streams, and keep watching whether it is still there. *Later*: `ViewerGone`.
+    Attach {
+        /// In which session.
+        session: SessionId,
+        /// Which program.
+        launch: LaunchId,
+        /// The client's number.
+        viewer: ViewerId,
+        /// Who.
+        to: Attachee,
+    },
+    /// Tell a viewer, and close its socket.
+    TellViewer {
+        /// In which session.
+        session: SessionId,
+        /// Whom.
+        viewer: ViewerId,
+        /// What.
+        view: View,
+    },
+    /// Start a session0-logon for a client. *Done*: `LogonGone`, when it has ended.
+    BeginConversation {
+        /// Its number.
+        logon: LogonId,
+        /// What it is to do.
+        task: Task,
+    },
+    /// Tell a session0-logon; one that is gone is no error.
+    TellLogon {
+        /// Which.
+        logon: LogonId,
+        /// What.
+        message: ToLogon,
+    },
+    /// End a session0-logon.
+    EndConversation(LogonId),
     /// Answer a request.
     Reply {
         /// Which.

@@ -15,14 +15,12 @@ use serde::{Deserialize, Serialize};
 
 use super::effect::{Effect, ExitReason};
 use super::input::{Configuration, Recovered};
-use super::request::{
-    HostPhase, HostRequest, HostStatus, Refusal, Reply, Request, ServiceRequest, SessionRequest,
-};
+use super::request::{HostPhase, HostRequest, HostStatus, Refusal, Reply, Request, ServiceRequest};
 use super::turn::Turn;
 use super::{Phase, Reload, Shutdown, System};
 use crate::access::{Caller, Right};
 use crate::event::Event;
-use crate::id::{RequestId, ServiceName};
+use crate::id::{RequestId, SESSION_ZERO, ServiceName, SessionId};
 use crate::limit;
 use crate::service;
 use crate::service::definition::Owner;
@@ -59,6 +57,7 @@ impl System {
         turn: &mut Turn,
         configuration: Configuration,
         recovered: Option<Recovered>,
+        sessions: Vec<(SessionId, Recovered)>,
     ) {
         if !self.zero.absent() || !matches!(self.phase, Phase::Up) {
             return; // It started already.
@@ -71,9 +70,18 @@ impl System {
             None => self.zero.make(turn),
             Some(recovered) => self.recover(turn, recovered),
         }
+        for (id, recovered) in &sessions {
+            self.recover_session(turn, *id, recovered);
+            let numbers = recovered.alive.iter().map(|alive| alive.launch.0);
+            let highest = numbers.chain(recovered.exits.iter().map(|exit| exit.launch.0)).max().unwrap_or(0);
+            self.services.launch_last = self.services.launch_last.max(highest);
+        }
+        if self.shutting_down() {
+            self.end_all_sessions(turn);
+        }
     }
 
-    fn recover(&mut self, turn: &mut Turn, recovered: Recovered) {
+    fn recover(&mut self, turn: &mut Turn, mut recovered: Recovered) {
         let bytes = recovered.records.iter().find(|(key, _)| key == KEY).map(|(_, bytes)| bytes);
         let record = bytes.and_then(|bytes| HostRecord::read(bytes));
         let fresh = record.is_none();
@@ -94,6 +102,8 @@ impl System {
             self.phase = Phase::ShuttingDown(Shutdown::Services { deadline });
             self.services.gate = Gate::ShuttingDown;
         }
+        self.recover_session(turn, SESSION_ZERO, &recovered);
+        recovered.alive.retain(|alive| crate::session::program::launch_of_unit(&alive.unit).is_none());
         self.services.recover(turn, recovered);
         self.services.settle(turn);
         if fresh {
@@ -128,6 +138,7 @@ impl System {
             self.note_killed(|machine| !machine.stopped());
         }
         self.services.session_ended(turn);
+        self.user_session_ended(turn, SESSION_ZERO);
         match self.phase {
             Phase::Up => self.zero.make_again(turn),
             Phase::ShuttingDown(_) => self.phase = Phase::ShuttingDown(Shutdown::Session),
@@ -150,6 +161,7 @@ impl System {
                 service.ending = Ending::InTime;
             }
         }
+        self.end_all_sessions(turn);
         self.stop_all(turn, Owner::Administrator);
         self.answer_reloads(turn, &Err(Refusal::ShutdownInProgress));
     }
@@ -170,7 +182,9 @@ impl System {
             self.services.settle(turn);
             let Phase::ShuttingDown(step) = self.phase else { return };
             let next = match step {
-                Shutdown::Services { deadline } if self.all_stopped(Some(Owner::Administrator)) => {
+                Shutdown::Services { deadline }
+                    if self.all_stopped(Some(Owner::Administrator)) && self.sessions.table.is_empty() =>
+                {
                     self.stop_all(turn, Owner::Builtin);
                     Shutdown::Builtins { deadline }
                 }
@@ -178,7 +192,7 @@ impl System {
                     self.zero.end(turn);
                     Shutdown::Session
                 }
-                Shutdown::Session if self.zero.absent() => {
+                Shutdown::Session if self.zero.absent() && self.sessions.table.is_empty() => {
                     let killed = self.killed();
                     turn.emit(Event::ShutdownEnded { killed });
                     turn.push_last(Effect::Exit(ExitReason::Down));
@@ -217,11 +231,13 @@ impl System {
     pub(super) fn tick(&mut self, turn: &mut Turn) {
         self.services.tick(turn);
         self.zero.tick(turn);
+        self.tick_sessions(turn);
         match self.phase {
             Phase::ShuttingDown(Shutdown::Services { deadline } | Shutdown::Builtins { deadline })
                 if deadline <= turn.now =>
             {
                 self.note_killed(|machine| !machine.stopped());
+                self.kill_all_sessions(turn);
                 self.zero.end(turn);
                 self.phase = Phase::ShuttingDown(Shutdown::Session);
             }
@@ -255,6 +271,7 @@ impl System {
     fn take_settings(&mut self, configuration: &Configuration) {
         self.administrators = configuration.administrators.clone();
         self.shutdown_wait = configuration.shutdown_wait;
+        self.sessions.policy = configuration.sessions;
         self.errors = configuration.errors;
     }
 
@@ -281,8 +298,9 @@ impl System {
     }
 
     /// The client of a request is gone.
-    pub(super) fn abandoned(&mut self, id: RequestId) {
+    pub(super) fn abandoned(&mut self, turn: &mut Turn, id: RequestId) {
         self.services.abandon(id);
+        self.abandon_in_sessions(turn, id);
         if let Reload::Loading { waiting, next } = &mut self.reload {
             waiting.retain(|other| *other != id);
             next.retain(|other| *other != id);
@@ -293,7 +311,9 @@ impl System {
     pub(super) fn request(&mut self, turn: &mut Turn, id: RequestId, caller: &Caller, request: Request) {
         let result = match request {
             Request::Service(request) => self.service_request(turn, id, caller, request),
-            Request::Session(SessionRequest::List) => Ok(Some(Reply::Sessions(self.sessions()))),
+            Request::Session(request) => self.session_request(turn, id, caller, request),
+            Request::Logon(request) => self.logon_request(turn, caller, request),
+            Request::Account(request) => self.account_request(turn, caller, request),
             Request::Host(request) => self.host_request(turn, id, caller, request),
         };
         match result {

@@ -5,12 +5,14 @@ use alloc::vec::Vec;
 
 use super::request::Request;
 use crate::access::{Administrators, Caller};
-use crate::id::{LaunchId, RequestId, ServiceName, SessionId};
+use crate::id::{LaunchId, LogonId, RequestId, ServiceName, SessionId, ViewerId};
 use crate::launch::exit::{ExitStatus, LaunchFailure, Usage};
 use crate::launch::wire::Remains;
+use crate::logon::wire::FromLogon;
 use crate::service::definition::Definition;
 use crate::service::notify::{Notification, Sender};
 use crate::service::status::{OutputLost, TripwireOutcome};
+use crate::session::{Happened, Policy};
 use crate::time::Time;
 
 /// Something happened.
@@ -25,6 +27,10 @@ pub enum Input {
         configuration: Configuration,
         /// What the daemon before left.
         recovered: Option<Recovered>,
+        /// Users' sessions that the daemon before left, each with what its init kept.
+        sessions: Vec<(SessionId, Recovered)>,
+        /// The highest session number ever given while the machine was up.
+        session_last: u32,
     },
     /// A client asks. Answered by exactly one [`super::Effect::Reply`].
     Request {
@@ -115,6 +121,26 @@ pub enum Input {
         /// How much in all.
         lost: OutputLost,
     },
+    /// Something happened to a user's program.
+    Program {
+        /// In which session.
+        session: SessionId,
+        /// Which.
+        launch: LaunchId,
+        /// What.
+        happened: Happened,
+    },
+    /// A viewer's client closed its socket.
+    ViewerGone(ViewerId),
+    /// A session0-logon said something.
+    LogonSaid {
+        /// Which.
+        logon: LogonId,
+        /// What.
+        said: FromLogon,
+    },
+    /// A session0-logon has ended, or could not be started.
+    LogonGone(LogonId),
     /// The keeper asks for an ordered shutdown (SIGTERM).
     Shutdown,
 }
@@ -129,6 +155,8 @@ pub struct Configuration {
     pub administrators: Administrators,
     /// An ordered shutdown's budget.
     pub shutdown_wait: core::time::Duration,
+    /// What is said about sessions of users.
+    pub sessions: Policy,
     /// Service files left out because of errors.
     pub errors: u32,
     /// Services whose file is there but has errors, each with one line that says which. Those that exist already

@@ -15,30 +15,35 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::access::Administrators;
-use crate::id::{LaunchId, RequestId, SESSION_ZERO, ServiceName};
+use crate::id::{LaunchId, RequestId, SESSION_ZERO, ServiceName, SessionId, ViewerId};
+use crate::logon::table::Logons;
 use crate::service::definition::Definition;
 use crate::service::status::Status;
 use crate::service::table::Services;
+use crate::session::program::Part;
 use crate::session::status::SessionStatus;
+use crate::session::table::Sessions;
 use crate::session::zero::SessionZero;
 use crate::time::Time;
 
 pub use effect::{Effect, ExitReason};
 pub use input::{Alive, Configuration, Input, Recovered, UnackedExit};
 pub use request::{
-    Dependents, HostPhase, HostRequest, HostStatus, Refusal, ReloadReport, Reply, Request, ServiceRequest,
-    SessionRequest, SettingsFile, SettingsReport, Wait,
+    AccountRequest, Dependents, HostPhase, HostRequest, HostStatus, LogonRequest, Refusal, ReloadReport,
+    Reply, Request, ServiceRequest, SessionRequest, SettingsFile, SettingsReport, Wait,
 };
 use turn::Turn;
 
 /// Everything the daemon knows, and every rule.
 #[derive(Debug, Clone, Default)]
 pub struct System {
-    services: Services,
-    zero: SessionZero,
+    pub(crate) services: Services,
+    pub(crate) zero: SessionZero,
+    pub(crate) sessions: Sessions,
+    pub(crate) logons: Logons,
     phase: Phase,
     reload: Reload,
-    administrators: Administrators,
+    pub(crate) administrators: Administrators,
     shutdown_wait: Duration,
     /// Service files left out at the last load.
     errors: u32,
@@ -93,6 +98,7 @@ impl System {
         self.take(&mut turn, input);
         self.advance(&mut turn);
         self.services.close(&mut turn);
+        self.keep_sessions(&mut turn);
         self.keep_host(&mut turn);
         turn.into_effects()
     }
@@ -100,9 +106,12 @@ impl System {
     fn take(&mut self, turn: &mut Turn, input: Input) {
         match input {
             Input::Tick => self.tick(turn),
-            Input::Start { configuration, recovered } => self.start(turn, configuration, recovered),
+            Input::Start { configuration, recovered, sessions, session_last } => {
+                self.sessions.last = session_last;
+                self.start(turn, configuration, recovered, sessions);
+            }
             Input::Request { id, caller, request } => self.request(turn, id, &caller, request),
-            Input::Abandoned(id) => self.abandoned(id),
+            Input::Abandoned(id) => self.abandoned(turn, id),
             Input::Loaded(configuration) => self.loaded(turn, configuration),
             Input::SessionCreated { session, protocol } if session == SESSION_ZERO => {
                 self.session_created(turn, protocol);
@@ -111,8 +120,15 @@ impl System {
                 self.zero.failed(turn, reason)
             }
             Input::SessionEnded(session) if session == SESSION_ZERO => self.session_ended(turn),
-            // There are no other sessions yet.
-            Input::SessionCreated { .. } | Input::SessionFailed { .. } | Input::SessionEnded(_) => {}
+            Input::SessionCreated { session, protocol } => self.user_session_created(turn, session, protocol),
+            Input::SessionFailed { session, reason } => self.user_session_failed(turn, session, &reason),
+            Input::SessionEnded(session) => self.user_session_ended(turn, session),
+            Input::Program { session, launch, happened } => {
+                self.program_happened(turn, session, launch, happened);
+            }
+            Input::ViewerGone(viewer) => self.viewer_gone(turn, viewer),
+            Input::LogonSaid { logon, said } => self.logon_said(turn, logon, said),
+            Input::LogonGone(logon) => self.logon_gone(turn, logon),
             Input::Launched { launch, pid } => self.services.launched(turn, launch, pid),
             Input::LaunchFailed { launch, failure } => self.services.launch_failed(turn, launch, failure),
             Input::Exited { launch, status, remains, usage } => {
@@ -140,12 +156,15 @@ impl System {
             }
             Phase::Up | Phase::ShuttingDown(Shutdown::Session | Shutdown::Done) => None,
         };
-        [service, shutdown, self.zero.deadline()].into_iter().flatten().min()
+        let users = [self.sessions.deadline(), self.logons.deadline()];
+        [service, shutdown, self.zero.deadline()].into_iter().chain(users).flatten().min()
     }
 
     /// Panics if the state is impossible. Called after every step in tests and simulation.
     pub fn check_invariants(&self) {
         self.services.check_invariants();
+        self.sessions.check_invariants();
+        self.logons.check_invariants();
         self.check_shutdown();
         if self.services.gate == crate::service::table::Gate::Open {
             assert!(self.zero.up(), "services may be launched without a session");
@@ -180,7 +199,30 @@ impl System {
 
     /// All sessions, by number.
     pub fn sessions(&self) -> Vec<SessionStatus> {
-        self.zero.status(u32::try_from(self.services.launches.len()).unwrap_or(u32::MAX))
+        let mut all = self.zero.status(u32::try_from(self.services.launches.len()).unwrap_or(u32::MAX));
+        all.iter_mut().for_each(|zero| self.sessions.add_to_zero(zero));
+        all.extend(self.sessions.statuses());
+        all
+    }
+
+    /// Whether a launch is a user's program, not a service.
+    pub fn is_program(&self, launch: LaunchId) -> bool {
+        self.sessions.programs.contains_key(&launch)
+    }
+
+    /// The viewers there should be, and their sessions.
+    pub fn viewers(&self) -> Vec<(SessionId, ViewerId)> {
+        let shells = self.sessions.table.iter().filter_map(|(id, session)| Some((*id, session.viewer()?)));
+        let beside = self.sessions.programs.values().filter_map(|program| match program.part {
+            Part::Beside(ends) => Some((program.session, ends.viewer?)),
+            Part::Shell => None,
+        });
+        shells.chain(beside).collect()
+    }
+
+    /// Whether the host goes down.
+    pub(crate) fn shutting_down(&self) -> bool {
+        matches!(self.phase, Phase::ShuttingDown(_))
     }
 
     /// The launch of a service that is alive or being made, and its main process once there is one.

@@ -3,11 +3,16 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::id::ServiceName;
+use crate::id::{LaunchId, LogonId, ServiceName, SessionId};
+use crate::launch::plan::Streams;
+use crate::logon::Wanted;
+use crate::logon::name::AccountName;
+use crate::logon::wire::Task;
 use crate::service;
 use crate::service::status::Status;
 use crate::session::status::SessionStatus;
 use crate::time::Time;
+use crate::{logon, session};
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +21,10 @@ pub enum Request {
     Service(ServiceRequest),
     /// About sessions.
     Session(SessionRequest),
+    /// About logons.
+    Logon(LogonRequest),
+    /// About built-in accounts.
+    Account(AccountRequest),
     /// About the host.
     Host(HostRequest),
 }
@@ -77,7 +86,43 @@ pub enum Wait {
 pub enum SessionRequest {
     /// All of them.
     List,
+    /// One.
+    Status(SessionId),
+    /// End it.
+    Logoff {
+        /// Which.
+        session: SessionId,
+        /// When to answer.
+        wait: Wait,
+    },
+    /// Start a program in it, as its user.
+    Run {
+        /// Which.
+        session: SessionId,
+        /// Program and arguments.
+        command: Vec<String>,
+        /// What its standard streams are.
+        streams: Streams,
+        /// Variables that the client wishes for.
+        environment: Vec<(String, String)>,
+    },
 }
+
+/// About logons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogonRequest {
+    /// Begin one.
+    Begin {
+        /// Who he says he is.
+        account: AccountName,
+        /// What he wants.
+        wanted: alloc::boxed::Box<Wanted>,
+    },
+}
+
+/// About built-in accounts: what session0-logon is to do. The model decides who may, and whether an old password is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRequest(pub Task);
 
 /// About the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +148,12 @@ pub enum Reply {
     Services(Vec<Status>),
     /// Sessions, by number.
     Sessions(Vec<SessionStatus>),
+    /// One session.
+    Session(alloc::boxed::Box<SessionStatus>),
+    /// A program runs in a session; its client's ends of its streams are with the daemon.
+    Running(LaunchId),
+    /// A conversation was begun; the client's end is with the daemon.
+    Conversation(LogonId),
     /// The host.
     Host(HostStatus),
     /// What a reload did.
@@ -182,6 +233,10 @@ pub enum SettingsFile {
 pub enum Refusal {
     /// About a service.
     Service(service::refusal::Refusal),
+    /// About a session.
+    Session(session::refusal::Refusal),
+    /// About a logon or an account.
+    Logon(logon::refusal::Refusal),
     /// 5: the caller lacks the right.
     AccessDenied,
     /// 21: Session 0 is not there yet.

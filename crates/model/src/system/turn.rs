@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use super::effect::Effect;
 use super::request::{Refusal, Reply};
 use crate::event::Event;
-use crate::id::RequestId;
+use crate::id::{RequestId, SessionId};
 use crate::time::Time;
 
 /// See the module.
@@ -19,6 +19,7 @@ pub(crate) struct Turn {
     pub now: Time,
     /// Whether exits were taken note of.
     pub acknowledge: Acknowledge,
+    acknowledged: Vec<SessionId>,
     host: Option<Effect>,
     stores: Vec<Effect>,
     effects: Vec<Effect>,
@@ -41,6 +42,7 @@ impl Turn {
         Turn {
             now,
             acknowledge: Acknowledge::No,
+            acknowledged: Vec::new(),
             host: None,
             stores: Vec::new(),
             effects: Vec::new(),
@@ -62,6 +64,20 @@ impl Turn {
     /// A record to keep.
     pub fn store(&mut self, key: String, bytes: Vec<u8>) {
         self.stores.push(Effect::Store { key, bytes });
+    }
+
+    /// A user session's record to keep.
+    pub fn store_session(&mut self, store: Effect) {
+        self.stores.push(store);
+    }
+
+    /// Exits of this session were taken note of.
+    pub fn acknowledge_in(&mut self, session: SessionId) {
+        if session == crate::id::SESSION_ZERO {
+            self.acknowledge = Acknowledge::Yes;
+        } else if !self.acknowledged.contains(&session) {
+            self.acknowledged.push(session);
+        }
     }
 
     /// The host's record: before all others, because what they say may depend on it (a shutdown, reserved numbers).
@@ -87,6 +103,7 @@ impl Turn {
         if self.acknowledge == Acknowledge::Yes {
             all.push(Effect::AcknowledgeExits);
         }
+        all.extend(self.acknowledged.into_iter().map(Effect::AcknowledgeIn));
         all.extend(self.last);
         all
     }

@@ -82,6 +82,7 @@ pub fn configuration(services: Vec<Definition>) -> Configuration {
         services,
         administrators: Administrators::default(),
         shutdown_wait: Duration::from_secs(90),
+        sessions: Default::default(),
         errors: 0,
         broken: Vec::new(),
         settings: Default::default(),
@@ -152,7 +153,7 @@ impl World {
             last: Vec::new(),
         };
         let configuration = world.configuration.clone();
-        world.step(Input::Start { configuration, recovered: None });
+        world.step(Input::Start { configuration, recovered: None, sessions: Vec::new(), session_last: 0 });
         world
     }
 
@@ -270,6 +271,7 @@ impl World {
                 self.loading = true;
             }
             Effect::Exit(_) => self.exited = true,
+            users => panic!("nobody logs on in this world: {users:?}"),
         }
     }
 
@@ -483,7 +485,7 @@ impl World {
         }
         self.system = System::new();
         let configuration = self.configuration.clone();
-        self.step(Input::Start { configuration, recovered });
+        self.step(Input::Start { configuration, recovered, sessions: Vec::new(), session_last: 0 });
         if !fresh {
             self.check_recovered(&before);
         }
@@ -543,6 +545,8 @@ impl World {
             Err(Refusal::AccessDenied) => 5,
             Err(Refusal::NotReady) => 21,
             Err(Refusal::ShutdownInProgress) => 1115,
+            Err(Refusal::Session(refusal)) => refusal.code(),
+            Err(Refusal::Logon(refusal)) => refusal.code(),
         }
     }
 

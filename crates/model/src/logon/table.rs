@@ -1,0 +1,123 @@
+//! The conversations with clients: each a process that asks for what it needs, and here what is known of it.
+//!
+//! ```text
+//!   Begin ──▶ Talking ──right password──▶ Entering ──the shell runs──▶ over (Concluded)
+//!                │  ▲ Attempt: Wait           │ the session fails
+//!                └──┘                         ▼
+//!                └── process ended, time ──▶ over (Refused, or nobody to tell)
+//! ```
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::delay::Delays;
+use super::name::AccountName;
+use super::refusal::Refusal;
+use crate::id::{LogonId, SessionId};
+use crate::launch::plan::Size;
+use crate::limit;
+use crate::session::program::Client;
+use crate::time::Time;
+
+/// One conversation.
+#[derive(Debug, Clone)]
+pub(crate) struct Logon {
+    /// Whose password is asked for, if one is.
+    pub account: Option<AccountName>,
+    /// What for.
+    pub purpose: Purpose,
+    /// The client's uid.
+    pub caller: u32,
+    /// Tries so far.
+    pub tries: u32,
+    /// Nobody waits for it any longer than this.
+    pub deadline: Time,
+    /// How far it is.
+    pub step: Step,
+}
+
+/// What a conversation is for.
+#[derive(Debug, Clone)]
+pub(crate) enum Purpose {
+    /// To log on.
+    Logon(Box<Wanted>),
+    /// To change accounts.
+    Account,
+}
+
+/// What a client that logs on wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Where it is.
+    pub client: Client,
+    /// Its terminal's size.
+    pub size: Size,
+    /// Variables for the shell.
+    pub environment: Vec<(String, String)>,
+    /// Which session.
+    pub wish: Wish,
+}
+
+/// Which session a client wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// The one the user has, else a new one.
+    Any,
+    /// A new one.
+    New,
+}
+
+/// How far a conversation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It asks.
+    Talking,
+    /// Its user is on his way into this session.
+    Entering(SessionId),
+}
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Logons {
+    /// By number.
+    pub table: BTreeMap<LogonId, Logon>,
+    /// Wrong passwords.
+    pub delays: Delays,
+    last: u64,
+}
+
+impl Logons {
+    /// Begins one, if there is room.
+    pub fn begin(
+        &mut self,
+        now: Time,
+        account: Option<AccountName>,
+        purpose: Purpose,
+        caller: u32,
+    ) -> Result<LogonId, Refusal> {
+        let of_caller = self.table.values().filter(|logon| logon.caller == caller).count();
+        let full =
+            self.table.len() >= limit::LOGONS_MAX || caller != 0 && of_caller >= limit::LOGONS_PER_UID_MAX;
+        if full {
+            return Err(Refusal::TooMany);
+        }
+        self.last += 1;
+        let (id, deadline) = (LogonId(self.last), now + limit::LOGON_TIME_MAX + limit::LOGOFF_WAIT);
+        let logon = Logon { account, purpose, caller, tries: 0, deadline, step: Step::Talking };
+        self.table.insert(id, logon);
+        Ok(id)
+    }
+
+    /// When something must be done.
+    pub fn deadline(&self) -> Option<Time> {
+        self.table.values().map(|logon| logon.deadline).min()
+    }
+
+    /// Panics if the state is impossible.
+    pub fn check_invariants(&self) {
+        assert!(self.table.len() <= limit::LOGONS_MAX);
+        assert!(self.table.values().all(|logon| logon.tries <= limit::LOGON_TRIES_MAX));
+    }
+}
