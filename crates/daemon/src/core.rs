@@ -1,7 +1,7 @@
 //! The daemon's one state, and the one way into the model: inputs in, effects out.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use session0_model::access::Caller;
 use session0_model::event::Event;
-use session0_model::id::{RequestId, ServiceName};
+use session0_model::id::{LaunchId, LogonId, RequestId, SESSION_ZERO, ServiceName, SessionId, ViewerId};
 use session0_model::system::{ExitReason, Input, Refusal, Reply, Request, System};
 use session0_model::time::Time;
 use session0_sys::process::now;
@@ -19,13 +19,15 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::api::host::{Configured, Door, Host, Subscription};
-use crate::config::Settings;
+use crate::config::{Machine, Settings};
+use crate::conversation::Conversation;
 use crate::dropped::Dropped;
 use crate::event::Events;
 use crate::identity;
 use crate::message;
 use crate::notify::Deferred;
-use crate::session::{Launching, Place, Session};
+use crate::session::{Place, Session};
+use crate::viewer::Viewer;
 use crate::{clock, executor};
 
 /// Everything the daemon has.
@@ -36,16 +38,24 @@ pub struct State {
     pub place: Rc<Place>,
     /// host.toml as loaded last.
     pub settings: Settings,
+    /// What the machine's files say for every program.
+    pub machine: Machine,
     /// Uids that displays are pretended to.
     pub tripwire_uids: Vec<u32>,
     /// session0-log.
     pub logger: PathBuf,
     /// Session 0, once it is made.
     pub session: Option<Session>,
-    /// Session 0 being made.
-    pub creating: Option<JoinHandle<()>>,
-    /// Tasks that end with Session 0.
-    pub tasks: Vec<JoinHandle<()>>,
+    /// Sessions of users, once they are made.
+    pub users: BTreeMap<SessionId, Session>,
+    /// Sessions being made.
+    pub creating: HashMap<SessionId, JoinHandle<()>>,
+    /// Conversations with session0-logons.
+    pub conversations: HashMap<LogonId, Conversation>,
+    /// Clients that programs' streams are with.
+    pub viewers: HashMap<ViewerId, Viewer>,
+    /// The other ends of programs' streams, until their clients are told.
+    pub streams: HashMap<LaunchId, Vec<OwnedFd>>,
     /// What happened.
     pub events: Events,
     /// The outer API listener, to be kept by each new init.
@@ -54,8 +64,6 @@ pub struct State {
     pub deferred: Vec<Deferred>,
     /// Held display connections.
     pub held: usize,
-    /// Launches that init has not answered yet.
-    pub launches: usize,
     /// What was dropped.
     pub dropped: Dropped,
     /// Clients that wait for a reply.
@@ -86,16 +94,19 @@ impl State {
             system: System::new(),
             place: Rc::new(place),
             settings,
+            machine: Machine::load(),
             tripwire_uids,
             logger,
             session: None,
-            creating: None,
-            tasks: Vec::new(),
+            users: BTreeMap::new(),
+            creating: HashMap::new(),
+            conversations: HashMap::new(),
+            viewers: HashMap::new(),
+            streams: HashMap::new(),
             events,
             outside: None,
             deferred: Vec::new(),
             held: 0,
-            launches: 0,
             dropped: Dropped::default(),
             pending: HashMap::new(),
             replies: Vec::new(),
@@ -105,30 +116,42 @@ impl State {
         }
     }
 
-    /// Whether a program may be running whose start is not yet reported.
-    pub fn launching(&self) -> Launching {
-        if self.launches == 0 { Launching::Nothing } else { Launching::Something }
+    /// A live session.
+    pub fn live(&self, id: SessionId) -> Option<&Session> {
+        if id == SESSION_ZERO { self.session.as_ref() } else { self.users.get(&id) }
     }
 
-    /// Sends what was said to init. Replies go out only when everything before them did: a client must not see what
+    /// The same, to be changed.
+    pub fn live_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        if id == SESSION_ZERO { self.session.as_mut() } else { self.users.get_mut(&id) }
+    }
+
+    /// Sends what was said to the inits. Replies go out only when everything before them did: a client must not see what
     /// the next daemon would not know of.
     pub fn flush(&mut self) {
-        let flushed = match &self.session {
-            Some(session) => session.link.flush(),
-            None => Ok(crate::link::Flushed::All),
-        };
-        match flushed {
-            Ok(crate::link::Flushed::All) => self.reply(),
-            Ok(crate::link::Flushed::Later) => {}
-            Err(error) => {
-                message::warn("cannot speak to init", &[("reason", &error)]);
-                // Nobody is left waiting. If init is gone, who watches its process says so; if it is there and does not
-                // read, we begin anew.
-                self.reply();
-                if error.kind() == io::ErrorKind::Other {
-                    self.exit = self.exit.or(Some(Exit::Broken));
+        let mut all = crate::link::Flushed::All;
+        let zero = self.session.as_ref().map(|session| (SESSION_ZERO, session));
+        let users = self.users.iter().map(|(id, session)| (*id, session));
+        for (id, session) in zero.into_iter().chain(users) {
+            match session.link.flush() {
+                Ok(crate::link::Flushed::All) => {}
+                Ok(crate::link::Flushed::Later) => all = crate::link::Flushed::Later,
+                Err(error) => {
+                    message::warn("cannot speak to init", &[("session", &id), ("reason", &error)]);
+                    // Nobody is left waiting. If init is gone, who watches its process says so; if it is there and does not
+                    // read, its session ends, or we begin anew.
+                    if error.kind() == io::ErrorKind::Other {
+                        if id == SESSION_ZERO {
+                            self.exit = self.exit.or(Some(Exit::Broken));
+                        } else {
+                            let _ = session.groups.kill();
+                        }
+                    }
                 }
             }
+        }
+        if all == crate::link::Flushed::All {
+            self.reply();
         }
         self.events.flush();
     }
@@ -210,10 +233,16 @@ impl Core {
 
     /// Starts a task that ends with Session 0.
     pub fn spawn_in_session(&self, task: impl Future<Output = ()> + 'static) {
-        let task = tokio::task::spawn_local(task);
+        self.spawn_in(SESSION_ZERO, task);
+    }
+
+    /// Starts a task that ends with a session.
+    pub fn spawn_in(&self, id: SessionId, task: impl Future<Output = ()> + 'static) {
         self.with(|state| {
-            state.tasks.retain(|task| !task.is_finished());
-            state.tasks.push(task);
+            // Without the session it would have ended already.
+            let Some(session) = state.live_mut(id) else { return };
+            session.tasks.retain(|task| !task.is_finished());
+            session.tasks.push(tokio::task::spawn_local(task));
         });
     }
 
@@ -295,6 +324,14 @@ impl Host for Core {
         open_log(&directory, service)
     }
 
+    fn conversation(&self, logon: LogonId) -> Option<OwnedFd> {
+        self.with(|state| state.conversations.get_mut(&logon)?.client.take())
+    }
+
+    fn streams(&self, launch: LaunchId) -> Vec<OwnedFd> {
+        self.with(|state| state.streams.remove(&launch).unwrap_or_default())
+    }
+
     fn wall_ms(&self, at: Time) -> i64 {
         clock::wall_ms(at)
     }
@@ -326,10 +363,7 @@ impl Host for Core {
 
     fn identify(&self, door: Door, socket: BorrowedFd<'_>) -> io::Result<Caller> {
         self.with(|state| {
-            let place = state.place.clone();
-            let launching = state.launching();
-            let caller =
-                identity::identify(door, socket, place.base.mounts(), state.session.as_mut(), launching);
+            let caller = identity::identify(state, door, socket);
             let mismatch = caller.as_ref().err().and_then(io::Error::get_ref);
             if let Some(mismatch) = mismatch.and_then(|error| error.downcast_ref::<identity::Mismatch>()) {
                 let session = match door {

@@ -4,37 +4,51 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 
 use session0_model::access::{Caller, Origin};
-use session0_model::id::{SESSION_ZERO, ServiceName};
+use session0_model::id::{SESSION_ZERO, ServiceName, SessionId};
 use session0_sys::cgroup::Mounts;
 
 use crate::api::host::Door;
-use crate::session::{Launching, Member, Session};
+use crate::core::State;
+use crate::session::{Member, Session};
 
 /// Verifies the peer of a connection that came through `door`: its control group must be where the door is.
-pub fn identify(
-    door: Door,
-    socket: BorrowedFd<'_>,
-    mounts: &Mounts,
-    session: Option<&mut Session>,
-    launching: Launching,
-) -> io::Result<Caller> {
+pub fn identify(state: &mut State, door: Door, socket: BorrowedFd<'_>) -> io::Result<Caller> {
     let peer = session0_sys::peer::credentials(socket)?;
     let pidfd = session0_sys::peer::pidfd(socket)?;
-    let group = session0_sys::pidfd::group_id(pidfd.as_fd(), mounts)?;
+    let group = session0_sys::pidfd::group_id(pidfd.as_fd(), state.place.base.mounts())?;
     let mut groups = vec![peer.gid];
     groups.extend(session0_sys::peer::groups(socket)?);
-    let member = match session {
-        Some(session) => session.member(group, launching)?,
-        None => None,
-    };
-    let origin = match (door, member) {
+    let found = find(state, door, group)?;
+    let origin = match (door, found) {
         (Door::Outside, None) => Origin::Outside,
-        (Door::Session(id), Some(member)) if id == SESSION_ZERO => {
-            Origin::Session { id, service: service(&member) }
+        (Door::Session(door), Some((id, member))) if id == door => {
+            Origin::Session { id, service: (id == SESSION_ZERO).then(|| service(&member)).flatten() }
         }
         _ => return Err(io::Error::new(io::ErrorKind::PermissionDenied, Mismatch { uid: peer.uid })),
     };
     Ok(Caller { origin, uid: peer.uid, groups, pid: peer.pid })
+}
+
+/// The session a control group is in, and who of it. Its own door's is looked at first; to be outside is to be in none.
+fn find(state: &mut State, door: Door, group: u64) -> io::Result<Option<(SessionId, Member)>> {
+    let first = match door {
+        Door::Outside => SESSION_ZERO,
+        Door::Session(id) => id,
+    };
+    if let Some(session) = state.live_mut(first)
+        && let Some(member) = session.member(group)?
+    {
+        return Ok(Some((first, member)));
+    }
+    let zero = state.session.as_mut().map(|session| (SESSION_ZERO, session));
+    for (id, session) in zero.into_iter().chain(state.users.iter_mut().map(|(id, session)| (*id, session))) {
+        if id != first
+            && let Some(member) = session.member(group)?
+        {
+            return Ok(Some((id, member)));
+        }
+    }
+    Ok(None)
 }
 
 fn service(member: &Member) -> Option<ServiceName> {

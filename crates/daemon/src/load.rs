@@ -14,12 +14,14 @@ pub fn again(state: &mut State) -> Configuration {
         *loaded.configuration.settings = state.settings.changes(&loaded.settings);
         state.events.set_rotation(loaded.settings.events);
         state.settings = loaded.settings.clone();
+        state.machine = config::Machine::load();
         state.tripwire_uids = loaded.tripwire_uids.clone();
     } else {
         message::warn("host.toml has errors and is left as it was", &[]);
         loaded.configuration.settings.file = SettingsFile::Broken;
         loaded.configuration.administrators = state.settings.administrators.clone();
         loaded.configuration.shutdown_wait = state.settings.shutdown_budget;
+        loaded.configuration.sessions = state.settings.policy;
     }
     with_built_in(loaded.configuration, &state.settings, &state.logger)
 }

@@ -15,12 +15,14 @@ mod arguments;
 mod builtin;
 mod clock;
 mod config;
+mod conversation;
 mod core;
 mod dropped;
 mod event;
 mod executor;
 mod facility;
 mod identity;
+mod join;
 mod link;
 mod load;
 mod logs;
@@ -28,10 +30,12 @@ mod message;
 mod notify;
 mod offline;
 mod paths;
+mod program;
 mod readiness;
 mod run;
 mod session;
 mod tripwire;
+mod viewer;
 
 use std::process::ExitCode;
 

@@ -45,6 +45,31 @@ impl Paths {
         self.run().join("expose")
     }
 
+    /// Built-in accounts, with the hashes of their passwords: not for us to read.
+    pub fn accounts(&self) -> PathBuf {
+        self.configuration().join("accounts.toml")
+    }
+
+    /// The same as passwd(5) has it, without hashes: written by session0-logon.
+    pub fn published_accounts(&self) -> PathBuf {
+        self.library().join("accounts.passwd")
+    }
+
+    /// Homes of built-in accounts.
+    pub fn homes(&self) -> PathBuf {
+        self.root.join("home")
+    }
+
+    /// Whether the root is the machine itself.
+    pub fn machine(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
+    /// The number of the next user session.
+    pub fn next_session(&self) -> PathBuf {
+        self.run().join("next-session")
+    }
+
     /// Control sockets of inits.
     pub fn inits(&self) -> PathBuf {
         self.run().join("init")

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use session0_model::access::{Caller, Origin};
-use session0_model::id::SESSION_ZERO;
+use session0_model::id::{SESSION_ZERO, SessionId};
 use session0_model::launch::session_plan::Facilities;
+use session0_model::session::Isolation;
 use session0_model::system::{ExitReason, HostRequest, Input, Recovered, Request};
-use session0_sys::cgroup::Base;
+use session0_sys::cgroup::{Base, SessionGroups};
 use session0_sys::fault::{Context as _, Fault};
 use session0_sys::lock::{self, Lock, Locked};
 use session0_sys::{capability, files, packet, process, spawn};
@@ -19,7 +20,7 @@ use crate::config::Loaded;
 use crate::core::{Core, Exit, State};
 use crate::paths::Paths;
 use crate::session::{self, Joined, Place};
-use crate::{api, config, executor, facility, load, message};
+use crate::{api, config, facility, join, load, message, viewer};
 
 /// Down, as asked.
 const DOWN: u8 = 0;
@@ -73,18 +74,18 @@ fn start(root: &Path) -> Result<u8, Failure> {
     }
     let directories = directories(&paths).map_err(|fault| Failure::Refused(fault.to_string()))?;
     let _lock = only_one(&paths)?;
-    next_session(&directories)?;
+    let session_last = session_last(&paths, &directories)?;
     let loaded = config::load(&paths);
     load::say(&loaded);
     let (facilities, doubt) = doubts(&loaded);
-    let (init, logger) = programs()?;
+    let Programs { init, logon, logger } = programs()?;
     let base = Base::open(&root).map_err(no_groups)?;
-    let place = Place { paths, base, init, facilities };
+    let place = Place { paths, base, init, logon, facilities };
     let _ = process::raise_open_files();
     capability::trim(capability::DAEMON).context("give up capabilities of", "session0d")?;
     process::set_not_dumpable().context("forbid dumps of", "session0d")?;
     let runtime = tokio::runtime::LocalRuntime::new().context("start", "the loop")?;
-    runtime.block_on(live(place, loaded, logger, doubt))
+    runtime.block_on(live(place, loaded, logger, doubt, session_last))
 }
 
 /// Without control groups that can be written nothing changes by starting again.
@@ -156,29 +157,64 @@ fn only_one(paths: &Paths) -> Result<Lock, Failure> {
     }
 }
 
-/// The number of the next user session: kept until reboot, so that none is given twice.
-fn next_session(run: &OwnedFd) -> Result<(), Fault> {
-    const FILE: &str = "next-session";
-    match rustix::fs::statat(run, FILE, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
-        Err(rustix::io::Errno::NOENT) => files::replace(run.as_fd(), FILE, b"1\n", 0o644),
-        _ => Ok(()),
+/// The file with the number of the next user session: kept until reboot, so that none is given twice.
+const NEXT_SESSION: &str = "next-session";
+
+/// The highest number of a user session ever given. A file that says nothing is no reason to begin anew: a number that is given
+/// twice would be worse than none.
+fn session_last(paths: &Paths, run: &OwnedFd) -> Result<u32, Failure> {
+    let path = paths.next_session();
+    match std::fs::read_to_string(&path) {
+        Ok(text) => match text.trim().parse::<u32>() {
+            Ok(next) if 0 < next => Ok(next - 1),
+            _ => Err(Failure::Refused(format!(
+                "{} does not hold the number of the next session; write one that was not used yet",
+                path.display()
+            ))),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            files::replace(run.as_fd(), NEXT_SESSION, b"1\n", 0o644)?;
+            Ok(0)
+        }
+        Err(error) => Err(Failure::Broken(format!("could not read {}: {error}", path.display()))),
     }
 }
 
-/// session0-init and session0-log, found beside our own program.
-fn programs() -> Result<(OwnedFd, PathBuf), Failure> {
-    let own = std::env::current_exe().context("find", "our own program")?;
-    let beside = own.parent().unwrap_or(Path::new("/"));
-    let refused = |fault: Fault| Failure::Refused(fault.to_string());
-    let init = spawn::open_program(&beside.join("session0-init")).map_err(refused)?;
-    let logger = beside.join("session0-log");
-    spawn::open_program(&logger).map_err(refused)?;
-    Ok((init, logger))
+/// Writes down the number of the next user session.
+pub fn keep_next_session(paths: &Paths, next: u32) -> Result<(), Fault> {
+    let run = files::open_directory(&paths.run())?;
+    files::replace(run.as_fd(), NEXT_SESSION, format!("{next}\n").as_bytes(), 0o644)
 }
 
-async fn live(place: Place, loaded: Loaded, logger: PathBuf, doubt: Option<String>) -> Result<u8, Failure> {
+/// Our other programs.
+struct Programs {
+    init: OwnedFd,
+    logon: OwnedFd,
+    logger: PathBuf,
+}
+
+/// Found beside our own program.
+fn programs() -> Result<Programs, Failure> {
+    let own = std::env::current_exe().context("find", "our own program")?;
+    let beside = own.parent().unwrap_or(Path::new("/"));
+    let open = |name: &str| {
+        spawn::open_program(&beside.join(name)).map_err(|fault| Failure::Refused(fault.to_string()))
+    };
+    let logger = beside.join("session0-log");
+    open("session0-log")?;
+    Ok(Programs { init: open("session0-init")?, logon: open("session0-logon")?, logger })
+}
+
+async fn live(
+    place: Place,
+    loaded: Loaded,
+    logger: PathBuf,
+    doubt: Option<String>,
+    session_last: u32,
+) -> Result<u8, Failure> {
     let signals = Signals::new().context("listen for", "signals")?;
     let (joined, recovered) = find(&place).await?.unzip();
+    let users = find_users(&place).await?;
     match (&joined, doubt) {
         (_, None) => {}
         (None, Some(doubt)) => {
@@ -195,10 +231,16 @@ async fn live(place: Place, loaded: Loaded, logger: PathBuf, doubt: Option<Strin
     }
     let Loaded { settings, configuration, tripwire_uids, .. } = loaded;
     let configuration = load::with_built_in(configuration, &settings, &logger);
+    if settings.policy.isolation == Isolation::Xp {
+        message::warn(
+            "isolation is that of Windows XP: the first user shares Session 0 with the services, and its walls are down",
+            &[("setting", &"isolation = \"xp\"")],
+        );
+    }
     let state = State::new(place, settings, tripwire_uids, logger);
     let core = Core::new(state);
     let outside = outer_listener(&core, joined.as_ref())?;
-    begin(&core, joined, recovered, configuration);
+    begin(&core, joined, users, Beginning { configuration, recovered, session_last });
     let listener = outside.try_clone().context("duplicate", "the API listener")?;
     api::serve(core.clone(), Door::Outside, listener);
     tokio::task::spawn_local(core.clone().tick());
@@ -215,18 +257,69 @@ async fn find(place: &Place) -> Result<Option<(Joined, Recovered)>, Failure> {
     })
 }
 
+/// Sessions of users that a daemon before us left. What cannot be found again is ended: nobody could be its daemon.
+async fn find_users(place: &Place) -> Result<Vec<(SessionId, Joined, Recovered)>, Failure> {
+    let mut found = Vec::new();
+    for id in SessionGroups::all(&place.base).context("look for", "sessions")? {
+        if id == SESSION_ZERO {
+            continue;
+        }
+        match session::find(place, id).await {
+            Ok(Some((joined, recovered))) => found.push((id, joined, recovered)),
+            Ok(None) => session::leftovers(place, id).await?,
+            Err(fault) => {
+                message::warn("a session cannot be found again", &[("session", &id), ("reason", &fault)]);
+                session::leftovers(place, id).await?;
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What a daemon begins with.
+struct Beginning {
+    configuration: session0_model::system::Configuration,
+    recovered: Option<Recovered>,
+    session_last: u32,
+}
+
 fn begin(
     core: &Core,
     joined: Option<Joined>,
-    recovered: Option<Recovered>,
-    configuration: session0_model::system::Configuration,
+    users: Vec<(SessionId, Joined, Recovered)>,
+    beginning: Beginning,
 ) {
+    let Beginning { configuration, recovered, session_last } = beginning;
     if let Some(joined) = joined {
         let running = recovered.as_ref().map_or(0, |recovered| recovered.alive.len());
         message::info("session found", &[("session", &SESSION_ZERO), ("running", &running)]);
-        executor::join(core, joined);
+        join::join(core, SESSION_ZERO, joined);
     }
-    core.take([Input::Start { configuration, recovered }]);
+    let mut sessions = Vec::with_capacity(users.len());
+    for (id, joined, recovered) in users {
+        message::info("session found", &[("session", &id)]);
+        join::join(core, id, joined);
+        sessions.push((id, recovered));
+    }
+    core.take([Input::Start { configuration, recovered, sessions, session_last }]);
+    watch_viewers(core);
+}
+
+/// Goes on watching the clients that programs' streams are with. One whose socket was not kept is gone.
+fn watch_viewers(core: &Core) {
+    let gone = core.with(|state| {
+        let mut gone = Vec::new();
+        for (session, viewer) in state.system.viewers() {
+            let kept = state.live(session).and_then(|session| session.kept(&viewer::key(viewer)));
+            match kept {
+                Some(socket) => viewer::watch(core, state, viewer, socket),
+                None if state.viewers.contains_key(&viewer) => {}
+                None => gone.push(Input::ViewerGone(viewer)),
+            }
+        }
+        gone
+    });
+    core.take(gone);
 }
 
 /// The outer API listener: the one init kept, so that clients that came while no daemon was there are served; else a
@@ -234,7 +327,7 @@ fn begin(
 fn outer_listener(core: &Core, joined: Option<&Joined>) -> Result<OwnedFd, Failure> {
     let path = core.with(|state| state.place.paths.api());
     let what = "listen at";
-    let kept = joined.and_then(|joined| joined.session.kept(executor::OUTSIDE));
+    let kept = joined.and_then(|joined| joined.session.kept(join::OUTSIDE));
     let listener = match kept.filter(|_| std::fs::symlink_metadata(&path).is_ok()) {
         Some(listener) => listener,
         None => {

@@ -80,7 +80,7 @@ fn hold(state: &mut State, service: &ServiceName, connection: &OwnedFd) -> Optio
     let number = (0..limit::TRIPWIRES_HELD_MAX).find(taken)?;
     let key = format!("{HELD}{number}:{}", service.as_str().to_ascii_lowercase());
     let ours = connection.try_clone().ok()?;
-    session.link.say_with(&ToInit::Keep { key: key.clone() }, kept);
+    session.link.say_with(&ToInit::Keep { key: key.clone() }, vec![kept]);
     session.kept.insert(key.clone(), ours);
     state.held += 1;
     Some(key)
@@ -169,8 +169,7 @@ fn refuse(core: &Core, attempt: fanotify::OpenAttempt<'_>) {
 
 fn service_of(state: &mut State, pidfd: &OwnedFd) -> Option<ServiceName> {
     let group = session0_sys::pidfd::group_id(pidfd.as_fd(), state.place.base.mounts()).ok()?;
-    let launching = state.launching();
-    match state.session.as_mut()?.member(group, launching).ok()?? {
+    match state.session.as_mut()?.member(group).ok()?? {
         Member::Unit(unit) => ServiceName::new(&unit).ok(),
         Member::Init => None,
     }

@@ -6,21 +6,21 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use session0_api::interface::{Method, Nothing};
-use session0_api::{host, service, session};
+use session0_api::{account, host, logon, service, session};
 use session0_model::access::Caller;
 use session0_model::id::ServiceName;
-use session0_model::system::{HostRequest, Refusal, Reply, Request, ServiceRequest, SessionRequest};
+use session0_model::system::{HostRequest, Refusal, Reply, Request, ServiceRequest};
 use zlink::varlink_service;
 
 use super::connection::DESCRIPTORS_MAX;
 use super::fault;
 use super::host::{Host, Subscription};
-use super::translate;
+use super::{translate, users};
 
 /// A call as it comes. Its parameters are read once its method is known.
 #[derive(Debug, Deserialize)]
 pub struct Call {
-    method: String,
+    pub(super) method: String,
     #[serde(default)]
     parameters: Option<Value>,
     #[serde(default)]
@@ -42,7 +42,7 @@ impl Call {
         self.more.unwrap_or(false)
     }
 
-    fn parameters<M: Method>(&self) -> Result<M, Answer> {
+    pub(super) fn parameters<M: Method>(&self) -> Result<M, Answer> {
         self.read_parameters()
     }
 
@@ -92,7 +92,7 @@ pub fn reply<R: Serialize>(parameters: &R, continues: Continues) -> Vec<u8> {
 }
 
 /// A message as bytes, with its zero byte.
-fn message<M: Serialize>(message: &M) -> Vec<u8> {
+pub(super) fn message<M: Serialize>(message: &M) -> Vec<u8> {
     let mut bytes = match serde_json::to_vec(message) {
         Ok(bytes) => bytes,
         Err(error) => {
@@ -104,7 +104,8 @@ fn message<M: Serialize>(message: &M) -> Vec<u8> {
     bytes
 }
 
-fn one<M: Method>(reply: &M::Reply) -> Answer {
+/// The one reply of a method.
+pub(super) fn one<M: Method>(reply: &M::Reply) -> Answer {
     Answer::Reply(self::reply(reply, Continues::No))
 }
 
@@ -117,7 +118,9 @@ pub async fn handle<H: Host>(host: &H, caller: &Caller, call: &Call) -> Answer {
     let result = match interface {
         host::NAME => host_call(host, caller, call).await,
         service::NAME => service_call(host, caller, call).await,
-        session::NAME => session_call(host, caller, call).await,
+        session::NAME => users::session_call(host, caller, call).await,
+        logon::NAME => users::logon_call(host, caller, call).await,
+        account::NAME => users::account_call(host, caller, call).await,
         _ => about(call),
     };
     match result {
@@ -174,31 +177,11 @@ async fn host_call<H: Host>(host: &H, caller: &Caller, call: &Call) -> Result<An
     }
 }
 
-fn done<M: Method<Reply = Nothing>>(call: &Call, reply: &Reply) -> Result<Answer, Answer> {
+/// The reply of a method that says only that it is done.
+pub(super) fn done<M: Method<Reply = Nothing>>(call: &Call, reply: &Reply) -> Result<Answer, Answer> {
     match reply {
         Reply::Done => Ok(one::<M>(&Nothing {})),
         other => Err(unexpected(call, other)),
-    }
-}
-
-/// `io.session0.Session`.
-async fn session_call<H: Host>(host: &H, caller: &Caller, call: &Call) -> Result<Answer, Answer> {
-    match call.method.as_str() {
-        session::List::NAME => {
-            call.parameters::<session::List>()?;
-            let request = Request::Session(SessionRequest::List);
-            match host.request(caller.clone(), request).await {
-                Ok(Reply::Sessions(sessions)) => {
-                    let sessions = translate::session::all(host, &sessions);
-                    Ok(one::<session::List>(&session::Sessions { sessions }))
-                }
-                Ok(other) => Err(unexpected(call, &other)),
-                Err(refusal) => {
-                    Err(Answer::Reply(message(&translate::refusal::session("list the sessions", refusal))))
-                }
-            }
-        }
-        _ => Err(method_not_found(call)),
     }
 }
 
@@ -361,7 +344,8 @@ fn varlink_error(error: &varlink_service::Error<'_>) -> Answer {
     Answer::Reply(message(error))
 }
 
-fn method_not_found(call: &Call) -> Answer {
+/// There is no such method.
+pub(super) fn method_not_found(call: &Call) -> Answer {
     varlink_error(&varlink_service::Error::MethodNotFound { method: call.method.as_str().into() })
 }
 
@@ -378,12 +362,15 @@ fn invalid_parameter(error: &serde_json::Error) -> Answer {
 }
 
 /// The model answered something else than was asked: a bug of ours.
-fn unexpected(call: &Call, reply: &Reply) -> Answer {
+pub(super) fn unexpected(call: &Call, reply: &Reply) -> Answer {
     let kind = match reply {
         Reply::Done => "done",
         Reply::Service(_) => "a service",
         Reply::Services(_) => "services",
         Reply::Sessions(_) => "sessions",
+        Reply::Session(_) => "a session",
+        Reply::Running(_) => "a program",
+        Reply::Conversation(_) => "a conversation",
         Reply::Host(_) => "the host",
         Reply::Reloaded(_) => "a reload",
     };
@@ -391,6 +378,8 @@ fn unexpected(call: &Call, reply: &Reply) -> Answer {
     Answer::Reply(match call.method.rsplit_once('.') {
         Some((service::NAME, _)) => message(&service::Error::InternalError(fault)),
         Some((session::NAME, _)) => message(&session::Error::InternalError(fault)),
+        Some((logon::NAME, _)) => message(&logon::Error::InternalError(fault)),
+        Some((account::NAME, _)) => message(&account::Error::InternalError(fault)),
         _ => message(&host::Error::InternalError(fault)),
     })
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use session0_model::access::Caller;
 use session0_model::event::Event;
-use session0_model::id::{ServiceName, SessionId};
+use session0_model::id::{LaunchId, LogonId, ServiceName, SessionId};
 use session0_model::service::status::Status;
 use session0_model::system::{HostStatus, Refusal, Reply, Request};
 use session0_model::time::Time;
@@ -64,6 +64,16 @@ pub trait Host: Clone + 'static {
     fn subscribe(&self) -> Subscription;
     /// The service's log files, oldest first, opened for reading.
     fn open_log(&self, service: &ServiceName) -> io::Result<Vec<OwnedFd>>;
+    /// The client's end of a conversation just begun; once. `None`: it is over already.
+    fn conversation(&self, logon: LogonId) -> Option<OwnedFd> {
+        let _ = logon;
+        None
+    }
+    /// The client's ends of a program's streams, just started; once. The viewer's socket is the first.
+    fn streams(&self, launch: LaunchId) -> Vec<OwnedFd> {
+        let _ = launch;
+        Vec::new()
+    }
     /// Wall-clock milliseconds of a monotonic time.
     fn wall_ms(&self, at: Time) -> i64;
     /// What is configured of a service besides what its status says.

@@ -20,6 +20,7 @@ mod limits;
 mod server;
 mod subscription;
 pub mod translate;
+mod users;
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use session0_model::logon::wire::User;
+
 /// One account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -23,6 +25,8 @@ pub struct Account {
 pub struct Accounts {
     by_name: HashMap<String, Account>,
     groups: Vec<Group>,
+    /// Uids of ours.
+    built_in: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -38,9 +42,16 @@ pub const LOCAL_SYSTEM: &str = "LocalSystem";
 const FILE_MAX: u64 = 64 << 20;
 
 impl Accounts {
-    /// Reads the machine's. A file that is missing (a small container) has no accounts in it.
-    pub fn load() -> Accounts {
-        Accounts::parse(&read(Path::new("/etc/passwd")), &read(Path::new("/etc/group")))
+    /// Reads the machine's and the published list of built-in ones. A file that is missing (a small container) has no accounts
+    /// in it.
+    pub fn load(published: &Path) -> Accounts {
+        let mut accounts = Accounts::parse(&read(Path::new("/etc/passwd")), &read(Path::new("/etc/group")));
+        let built_in = super::file::read_trusted(published, FILE_MAX).unwrap_or_default();
+        for account in built_in.lines().filter_map(passwd_line) {
+            accounts.built_in.push(account.uid);
+            accounts.by_name.entry(account.name.clone()).or_insert(account);
+        }
+        accounts
     }
 
     /// From the two files' texts. Lines that are not as passwd(5) and group(5) say are skipped, as libc does.
@@ -52,6 +63,29 @@ impl Accounts {
         }
         accounts.groups = group.lines().filter_map(group_line).collect();
         accounts
+    }
+
+    /// What a session with this user in it shows of accounts: the machine's, the built-in ones, and him, whose account may be in
+    /// neither (a directory's).
+    pub fn shown(published: &Path, user: &User) -> Shown {
+        let mut passwd = ended(read(Path::new("/etc/passwd")));
+        let mut group = ended(read(Path::new("/etc/group")));
+        let machine = Accounts::parse(&passwd, &group);
+        let built_in = super::file::read_trusted(published, FILE_MAX).unwrap_or_default();
+        let mut taken: Vec<String> = machine.by_name.into_keys().collect();
+        let own = format!("{0}:x:{1}:{2}::{3}:{4}", user.name, user.uid, user.gid, user.home, user.shell);
+        for line in built_in.lines().chain([own.as_str()]) {
+            let Some(account) = passwd_line(line).filter(|account| !taken.contains(&account.name)) else {
+                continue;
+            };
+            passwd.push_str(line);
+            passwd.push('\n');
+            if machine.groups.iter().all(|group| group.gid != account.gid && group.name != account.name) {
+                group.push_str(&format!("{}:x:{}:\n", account.name, account.gid));
+            }
+            taken.push(account.name);
+        }
+        Shown { passwd, group }
     }
 
     /// An account by name; `LocalSystem` (in any case) is uid 0.
@@ -92,9 +126,11 @@ impl Accounts {
         gids
     }
 
-    /// Any account with a uid in this range.
+    /// Any account of the machine's with a uid in this range.
     pub fn with_uid_in(&self, range: std::ops::RangeInclusive<u32>) -> Option<&Account> {
-        self.by_name.values().filter(|account| range.contains(&account.uid)).min_by_key(|account| account.uid)
+        let foreign =
+            |account: &&Account| range.contains(&account.uid) && !self.built_in.contains(&account.uid);
+        self.by_name.values().filter(foreign).min_by_key(|account| account.uid)
     }
 
     /// Uids of people: the ordinary range of login.defs.
@@ -109,6 +145,22 @@ impl Accounts {
         uids.dedup();
         uids
     }
+}
+
+/// The texts of a session's `/etc/passwd` and `/etc/group`.
+pub struct Shown {
+    /// passwd(5).
+    pub passwd: String,
+    /// group(5).
+    pub group: String,
+}
+
+/// A text whose last line is whole.
+fn ended(mut text: String) -> String {
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
 }
 
 fn read(path: &Path) -> String {

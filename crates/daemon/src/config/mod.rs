@@ -23,11 +23,11 @@ use session0_model::service::definition::Definition;
 use session0_model::system::Configuration;
 
 use crate::paths::Paths;
-use account::Accounts;
-use environment::Machine;
 use problem::Source;
 use service::{Context, Written};
 
+pub use account::Accounts;
+pub use environment::Machine;
 pub use environment::{NOTIFY_SOCKET, PATH as PROGRAM_PATH};
 pub use problem::Problem;
 pub use settings::{REFERENCE, Rotation, Settings};
@@ -51,7 +51,7 @@ pub struct Loaded {
 
 /// Loads everything below a root.
 pub fn load(paths: &Paths) -> Loaded {
-    let accounts = Accounts::load();
+    let accounts = Accounts::load(&paths.published_accounts());
     let mut problems = Vec::new();
     let settings = settings::load(&paths.settings(), &accounts, &mut problems);
     let settings_problems = problems.len();
@@ -63,13 +63,14 @@ pub fn load(paths: &Paths) -> Loaded {
 /// host.toml alone, for what needs no more.
 pub fn load_settings(paths: &Paths) -> (Settings, Vec<Problem>) {
     let mut problems = Vec::new();
-    let settings = settings::load(&paths.settings(), &Accounts::load(), &mut problems);
+    let settings =
+        settings::load(&paths.settings(), &Accounts::load(&paths.published_accounts()), &mut problems);
     (settings, problems)
 }
 
 /// Loads these files only, each as what its name says it is.
 pub fn load_files(files: &[PathBuf]) -> Loaded {
-    let accounts = Accounts::load();
+    let accounts = Accounts::load(Path::new(""));
     let mut problems = Vec::new();
     let (hosts, services): (Vec<_>, Vec<_>) =
         files.iter().cloned().partition(|path| path.file_name().is_some_and(|name| name == "host.toml"));
@@ -102,6 +103,7 @@ fn finish(
         services: definitions,
         administrators: settings.administrators.clone(),
         shutdown_wait: settings.shutdown_budget,
+        sessions: settings.policy,
         errors: u32::try_from(errors).unwrap_or(u32::MAX),
         broken: services.broken,
         settings: Default::default(),

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use session0_model::access::Administrators;
-use session0_model::launch::plan::Limits;
+use session0_model::launch::plan::{Elevation, Limits, UserNamespaces};
 use session0_model::launch::session_plan::{Facilities, Sizes};
 use session0_model::limit;
+use session0_model::logon::wire::Sources;
+use session0_model::session::{HangUp, Isolation, Policy};
 
 use super::account::Accounts;
 use super::problem::{Problem, Source};
@@ -39,12 +41,35 @@ pub struct Settings {
     pub read_only: Vec<String>,
     /// Pseudo-terminals.
     pub terminals: u32,
+    /// Rules about users' sessions.
+    pub policy: Policy,
+    /// What each of them is made of.
+    pub users: UserSettings,
+    /// Whose accounts may log on.
+    pub sources: Sources,
     /// Private file systems.
     pub sizes: Sizes,
     /// Service output.
     pub log: Rotation,
     /// Events.
     pub events: Rotation,
+}
+
+/// What a user's session is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserSettings {
+    /// It as a whole.
+    pub limits: Limits,
+    /// Read-only paths.
+    pub read_only: Vec<String>,
+    /// Pseudo-terminals.
+    pub terminals: u32,
+    /// What set-user-id programs gain.
+    pub elevation: Elevation,
+    /// Whether user namespaces can be made.
+    pub user_namespaces: UserNamespaces,
+    /// Bytes of `/run/user/<uid>`.
+    pub run: u64,
 }
 
 /// How a log is put aside.
@@ -64,8 +89,12 @@ impl Settings {
             ("administrators", self.administrators != to.administrators),
             ("shutdown_budget", self.shutdown_budget != to.shutdown_budget),
             ("events", self.events != to.events),
+            ("sessions_per_user", self.policy.per_user != to.policy.per_user),
+            ("logon", self.sources != to.sources),
+            ("sessions", self.users != to.users || self.policy.hang_up != to.policy.hang_up),
         ];
         let next_session = [
+            ("isolation", self.policy.isolation != to.policy.isolation),
             ("accept", self.accept != to.accept),
             ("uid_range", self.uids != to.uids),
             ("session0 limits", self.session_limits != to.session_limits),
@@ -96,6 +125,21 @@ impl Settings {
             },
             read_only: ["/usr", "/boot", "/etc", "/root"].map(String::from).into(),
             terminals: 256,
+            policy: Policy::default(),
+            users: UserSettings {
+                limits: Limits {
+                    memory: Some(machine_memory() / 100 * 50),
+                    tasks: Some(4096),
+                    cpu_percent: None,
+                    open_files: None,
+                },
+                read_only: ["/usr", "/boot", "/etc", "/root"].map(String::from).into(),
+                terminals: 64,
+                elevation: Elevation::Deny,
+                user_namespaces: UserNamespaces::Denied,
+                run: 256 << 20,
+            },
+            sources: Sources { builtin: true, machine: true },
             sizes: Sizes { tmp: 1 << 30, shm: 1 << 30, run: 64 << 20 },
             log: rotation,
             events: rotation,
@@ -126,16 +170,30 @@ pub fn load(path: &Path, accounts: &Accounts, problems: &mut Vec<Problem>) -> Se
 pub fn read(source: &Source, accounts: &Accounts, problems: &mut Vec<Problem>) -> Settings {
     let mut settings = Settings::built_in();
     reader::read_file(source, problems, |file| {
-        file.choice("isolation", &[("vista", ())]);
+        let isolation = file.choice("isolation", &[("vista", Isolation::Vista), ("xp", Isolation::Xp)]);
+        settings.policy.isolation = isolation.unwrap_or(settings.policy.isolation);
+        if let Some(number) = file.number("sessions_per_user", 1..=limit::SESSIONS_MAX as u64) {
+            settings.policy.per_user = u32::try_from(number).unwrap_or(1);
+        }
         accept(file, &mut settings);
         uids(file, accounts, &mut settings);
         let budget = file.parsed("shutdown_budget", value::DURATION_FORM, value::duration);
         settings.shutdown_budget = budget.unwrap_or(settings.shutdown_budget);
         file.section("administrators", |section| administrators(section, accounts, &mut settings));
-        file.section("session0", |section| session(section, &mut settings));
+        file.section("session0", |section| {
+            let Settings { session_limits, read_only, terminals, .. } = &mut settings;
+            session(section, session_limits, read_only, terminals);
+        });
+        file.section("logon", |section| logon(section, &mut settings.sources));
+        file.section("sessions", |section| user_sessions(section, &mut settings));
         file.section("sizes", |section| {
             let sizes = &mut settings.sizes;
-            for (key, size) in [("tmp", &mut sizes.tmp), ("shm", &mut sizes.shm), ("run", &mut sizes.run)] {
+            for (key, size) in [
+                ("tmp", &mut sizes.tmp),
+                ("shm", &mut sizes.shm),
+                ("run", &mut sizes.run),
+                ("user_run", &mut settings.users.run),
+            ] {
                 *size = section.parsed(key, value::SIZE_FORM, at_least_a_page).unwrap_or(*size);
             }
         });
@@ -202,8 +260,33 @@ fn unknown(section: &mut Reader<'_>, name: &toml::Spanned<String>, what: &str, f
     section.problem(name.span(), message, Some(&format!("{what}s are those in {file}")));
 }
 
-fn session(section: &mut Reader<'_>, settings: &mut Settings) {
-    let limits = &mut settings.session_limits;
+fn logon(section: &mut Reader<'_>, sources: &mut Sources) {
+    let Some(names) = section.texts("accounts") else { return };
+    *sources = Sources { builtin: false, machine: false };
+    for name in names.into_inner() {
+        match name.get_ref().as_str() {
+            "builtin" => sources.builtin = true,
+            "machine" => sources.machine = true,
+            other => {
+                let message = format!("`{}` is no kind of account", other.escape_debug());
+                section.problem(name.span(), message, Some("allowed: \"builtin\", \"machine\""));
+            }
+        }
+    }
+}
+
+fn user_sessions(section: &mut Reader<'_>, settings: &mut Settings) {
+    let users = &mut settings.users;
+    session(section, &mut users.limits, &mut users.read_only, &mut users.terminals);
+    let elevation = [("deny", Elevation::Deny), ("contained", Elevation::Contained)];
+    users.elevation = section.choice("elevation", &elevation).unwrap_or(users.elevation);
+    let namespaces = [("deny", UserNamespaces::Denied), ("allow", UserNamespaces::Allowed)];
+    users.user_namespaces = section.choice("user_namespaces", &namespaces).unwrap_or(users.user_namespaces);
+    let hang_up = [("logoff", HangUp::Logoff), ("disconnect", HangUp::Disconnect)];
+    settings.policy.hang_up = section.choice("hang_up", &hang_up).unwrap_or(settings.policy.hang_up);
+}
+
+fn session(section: &mut Reader<'_>, limits: &mut Limits, read_only: &mut Vec<String>, terminals: &mut u32) {
     let memory = section.parsed("memory", MEMORY_FORM, |text| match value::percent(text) {
         Ok(share @ 1..=100) => Ok(machine_memory() / 100 * u64::from(share)),
         Ok(_) => Err(format!("`{text}` is more than the machine has")),
@@ -220,10 +303,10 @@ fn session(section: &mut Reader<'_>, settings: &mut Settings) {
     });
     limits.cpu_percent = cpu.unwrap_or(limits.cpu_percent);
     if let Some(paths) = section.texts("read_only") {
-        settings.read_only = super::service::absolute_paths(section, paths);
+        *read_only = super::service::absolute_paths(section, paths);
     }
-    if let Some(terminals) = section.number("terminals", 1..=4096) {
-        settings.terminals = u32::try_from(terminals).unwrap_or(settings.terminals);
+    if let Some(number) = section.number("terminals", 1..=4096) {
+        *terminals = u32::try_from(number).unwrap_or(*terminals);
     }
 }
 
@@ -274,10 +357,13 @@ mod tests {
     #[test]
     fn every_option_is_read() {
         let (settings, problems) = read_text(
-            "isolation = \"vista\"\naccept = [\"fanotify\"]\nuid_range = \"70000-70001\"\nshutdown_budget = \"5s\"\n\
+            "isolation = \"xp\"\nsessions_per_user = 3\naccept = [\"fanotify\"]\nuid_range = \"70000-70001\"\nshutdown_budget = \"5s\"\n\
             [administrators]\nusers = [\"anna\"]\ngroups = [\"adm\"]\n\
             [session0]\nmemory = \"1G\"\ntasks = 100\ncpu = \"150%\"\nread_only = [\"/usr\"]\nterminals = 3\n\
-            [sizes]\ntmp = \"1M\"\nshm = \"2M\"\nrun = \"3M\"\n[log]\nmax_size = \"1M\"\nkeep = 1\n\
+            [logon]\naccounts = [\"machine\"]\n\
+            [sessions]\nmemory = \"2G\"\ntasks = 200\ncpu = \"50%\"\nread_only = []\nterminals = 4\nelevation = \"contained\"\n\
+            user_namespaces = \"allow\"\nhang_up = \"disconnect\"\n\
+            [sizes]\ntmp = \"1M\"\nshm = \"2M\"\nrun = \"3M\"\nuser_run = \"4M\"\n[log]\nmax_size = \"1M\"\nkeep = 1\n\
             [events]\nmax_size = \"2M\"\nkeep = 0\n",
         );
         assert_eq!(problems, Vec::<String>::new());
@@ -294,6 +380,21 @@ mod tests {
             },
             read_only: vec!["/usr".into()],
             terminals: 3,
+            policy: Policy { isolation: Isolation::Xp, per_user: 3, hang_up: HangUp::Disconnect },
+            users: UserSettings {
+                limits: Limits {
+                    memory: Some(2 << 30),
+                    tasks: Some(200),
+                    cpu_percent: Some(50),
+                    open_files: None,
+                },
+                read_only: Vec::new(),
+                terminals: 4,
+                elevation: Elevation::Contained,
+                user_namespaces: UserNamespaces::Allowed,
+                run: 4 << 20,
+            },
+            sources: Sources { builtin: false, machine: true },
             sizes: Sizes { tmp: 1 << 20, shm: 2 << 20, run: 3 << 20 },
             log: Rotation { max_bytes: 1 << 20, keep: 1 },
             events: Rotation { max_bytes: 2 << 20, keep: 0 },

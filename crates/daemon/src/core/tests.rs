@@ -45,8 +45,8 @@ impl World {
         assert_eq!(loaded.problems, []);
         let base = Base::open(&top).unwrap();
         let groups = SessionGroups::create(&base, SESSION_ZERO, &SessionLimits::default()).unwrap();
-        let init = session0_sys::spawn::open_program(Path::new("/bin/false")).unwrap();
-        let place = Place { paths, base, init, facilities: Facilities::empty() };
+        let program = || session0_sys::spawn::open_program(Path::new("/bin/false")).unwrap();
+        let place = Place { paths, base, init: program(), logon: program(), facilities: Facilities::empty() };
         let (ours, theirs) = packet::pair().unwrap();
         let (link, incoming) = Link::over(ours).unwrap();
         let process = Command::new("/bin/sleep").arg("600").spawn().unwrap();
@@ -58,10 +58,12 @@ impl World {
         core.take([Input::Start {
             configuration: whole(loaded.configuration, &loaded.settings),
             recovered: None,
+            sessions: Vec::new(),
+            session_last: 0,
         }]);
         // The session that the model asked for is ours, not one of /bin/false.
-        core.with(|state| state.creating.take().map(|task| task.abort()));
-        executor::join(&core, Joined { session, incoming });
+        core.with(|state| state.creating.drain().for_each(|(_, task)| task.abort()));
+        crate::join::join(&core, SESSION_ZERO, Joined { session, incoming });
         core.take([Input::SessionCreated { session: SESSION_ZERO, protocol: 2 }]);
         World { core, init: theirs, process, top }
     }
@@ -249,9 +251,7 @@ fn everybody_is_answered_when_init_dies() {
         assert!(matches!(answer, Ok(Ok(Err(_)))), "{answer:?}");
         world.core.with(|state| {
             assert!(state.session.is_none() && state.pending.is_empty());
-            if let Some(task) = state.creating.take() {
-                task.abort();
-            }
+            state.creating.drain().for_each(|(_, task)| task.abort());
         });
     });
 }

@@ -13,8 +13,8 @@ use tokio::io::unix::AsyncFd;
 /// Packets taken in one turn of the loop.
 const PACKETS_MAX: usize = 32;
 
-/// A message, and the descriptor that came with it.
-pub type Message = (FromInit, Option<OwnedFd>);
+/// A message, and the descriptors that came with it.
+pub type Message = (FromInit, Vec<OwnedFd>);
 
 /// The receiving side.
 pub struct Incoming {
@@ -75,11 +75,12 @@ fn decode(mut packet: &[u8], descriptors: Vec<OwnedFd>, messages: &mut VecDeque<
             return Err(io::Error::other("init said something that is not in the protocol"));
         };
         packet = rest;
-        let descriptor = match &message {
-            FromInit::Kept { .. } => descriptors.next(),
-            _ => None,
+        // A message with descriptors is alone in its packet.
+        let descriptors = match &message {
+            FromInit::Kept { .. } | FromInit::Streams { .. } => descriptors.by_ref().collect(),
+            _ => Vec::new(),
         };
-        messages.push_back((message, descriptor));
+        messages.push_back((message, descriptors));
     }
     Ok(())
 }

@@ -49,12 +49,12 @@ impl Link {
 
     /// Puts a message into the batch.
     pub fn say(&self, message: &ToInit) {
-        self.outgoing.borrow_mut().push(message, None);
+        self.outgoing.borrow_mut().push(message, Vec::new());
     }
 
-    /// Puts a message with a descriptor into the batch.
-    pub fn say_with(&self, message: &ToInit, descriptor: OwnedFd) {
-        self.outgoing.borrow_mut().push(message, Some(descriptor));
+    /// Puts a message with descriptors into the batch.
+    pub fn say_with(&self, message: &ToInit, descriptors: Vec<OwnedFd>) {
+        self.outgoing.borrow_mut().push(message, descriptors);
     }
 
     /// Sends what was said. An error ends the link: init is gone, or so far behind that it must be broken.

@@ -20,7 +20,7 @@ pub struct Outgoing {
 
 struct Packet {
     bytes: Vec<u8>,
-    descriptor: Option<OwnedFd>,
+    descriptors: Vec<OwnedFd>,
 }
 
 /// Whether everything left.
@@ -33,27 +33,27 @@ pub enum Flushed {
 }
 
 impl Outgoing {
-    /// Adds a message. One with a descriptor is alone in its packet.
-    pub fn push(&mut self, message: &ToInit, descriptor: Option<OwnedFd>) {
+    /// Adds a message. One with descriptors is alone in its packet.
+    pub fn push(&mut self, message: &ToInit, descriptors: Vec<OwnedFd>) {
         self.scratch.clear();
         wire::encode(message, &mut self.scratch);
         self.queued += self.scratch.len();
         let open = self.packets.back_mut().filter(|packet| {
-            descriptor.is_none()
-                && packet.descriptor.is_none()
+            descriptors.is_empty()
+                && packet.descriptors.is_empty()
                 && packet.bytes.len() + self.scratch.len() <= limit::PACKET_MAX
         });
         match open {
             Some(packet) => packet.bytes.extend_from_slice(&self.scratch),
-            None => self.packets.push_back(Packet { bytes: self.scratch.clone(), descriptor }),
+            None => self.packets.push_back(Packet { bytes: self.scratch.clone(), descriptors }),
         }
     }
 
     /// Sends as much as the socket takes.
     pub fn flush(&mut self, socket: BorrowedFd<'_>) -> io::Result<Flushed> {
         while let Some(packet) = self.packets.front() {
-            let descriptor = packet.descriptor.as_ref().map(AsFd::as_fd);
-            match packet::send(socket, &packet.bytes, descriptor.as_slice())? {
+            let descriptors: Vec<BorrowedFd<'_>> = packet.descriptors.iter().map(AsFd::as_fd).collect();
+            match packet::send(socket, &packet.bytes, &descriptors)? {
                 Sent::All => {
                     self.queued -= packet.bytes.len();
                     self.packets.pop_front();

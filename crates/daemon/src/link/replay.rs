@@ -51,7 +51,7 @@ pub async fn hello(link: &Link, incoming: &mut Incoming) -> io::Result<Replay> {
     loop {
         match incoming.next().await? {
             Some((FromInit::Replayed, _)) => return Ok(replay),
-            Some((message, descriptor)) => replay.take(message, descriptor)?,
+            Some((message, descriptors)) => replay.take(message, descriptors.into_iter().next())?,
             None => return Err(io::ErrorKind::ConnectionReset.into()),
         }
     }

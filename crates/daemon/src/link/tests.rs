@@ -45,7 +45,10 @@ fn what_fits_goes_in_one_packet_and_descriptors_go_alone() {
         let (link, _incoming) = Link::over(ours).unwrap();
         link.say(&store("a", 10));
         link.say(&store("b", 10));
-        link.say_with(&ToInit::Keep { key: "fd".into() }, std::fs::File::open("/dev/null").unwrap().into());
+        link.say_with(
+            &ToInit::Keep { key: "fd".into() },
+            vec![std::fs::File::open("/dev/null").unwrap().into()],
+        );
         link.say(&store("c", 10));
         link.say(&store("d", limit::PACKET_MAX - 100));
         link.say(&store("e", 200));

@@ -97,9 +97,8 @@ fn look(state: &mut State, bytes: &[u8], datagram: &datagram::Datagram) -> Looke
     let Some(said) = parse(bytes) else { return Looked::Dropped("not sd_notify") };
     let Some(pidfd) = &datagram.pidfd else { return Looked::Dropped("its sender has ended") };
     let group = session0_sys::pidfd::group_id(pidfd.as_fd(), state.place.base.mounts());
-    let launching = state.launching();
     let member = match (group, &mut state.session) {
-        (Ok(group), Some(session)) => session.member(group, launching).unwrap_or(None),
+        (Ok(group), Some(session)) => session.member(group).unwrap_or(None),
         _ => None,
     };
     let Some(Member::Unit(unit)) = member else { return Looked::Dropped("its sender is of no service") };

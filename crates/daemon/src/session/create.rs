@@ -4,7 +4,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use session0_model::id::SessionId;
-use session0_model::launch::session_plan::{Facilities, SessionPlan};
+use session0_model::launch::plan::Limits;
+use session0_model::launch::session_plan::{Facilities, SessionKind, SessionPlan};
 use session0_model::launch::wire::{FromInit, ToInit};
 use session0_sys::cgroup::{SessionGroups, SessionLimits};
 use session0_sys::device_policy::{self, OwnTerminal};
@@ -12,7 +13,6 @@ use session0_sys::fault::{Context as _, Fault};
 use session0_sys::{packet, process, spawn};
 
 use super::{ANSWER_WAIT, END_WAIT, Joined, Place, Session, clear};
-use crate::config::Settings;
 use crate::link::{self, Incoming, Link, Replay};
 
 /// Connections that wait for init: the daemon's one, and one more of a daemon that comes after it.
@@ -21,7 +21,7 @@ const BACKLOG: i32 = 4;
 /// Ends and removes what is left of a session whose init is dead, or was never finished.
 pub async fn leftovers(place: &Place, session: SessionId) -> Result<(), Fault> {
     if let Some(groups) = SessionGroups::attach(&place.base, session)? {
-        clear(&place.base, groups).await?;
+        clear(&place.base, session, groups).await?;
     }
     super::reap_all();
     match std::fs::remove_file(place.socket(session)) {
@@ -32,18 +32,23 @@ pub async fn leftovers(place: &Place, session: SessionId) -> Result<(), Fault> {
     }
 }
 
+/// What a session is to be.
+pub struct Making {
+    /// All of it may use so much.
+    pub limits: Limits,
+    /// What it is made of.
+    pub plan: SessionPlan,
+    /// What for.
+    pub kind: SessionKind,
+}
+
 /// Makes a session. On failure nothing of it is left, and the text says why.
-pub async fn create(
-    place: &Place,
-    session: SessionId,
-    settings: &Settings,
-    plan: SessionPlan,
-) -> Result<Joined, String> {
+pub async fn create(place: &Place, session: SessionId, making: Making) -> Result<Joined, String> {
     leftovers(place, session).await.map_err(|fault| fault.to_string())?;
-    let made = start(place, session, settings).map_err(|fault| fault.to_string());
+    let made = start(place, session, &making).map_err(|fault| fault.to_string());
     let made = match made {
         Ok((groups, pidfd, link, incoming)) => {
-            let prepared = tokio::time::timeout(ANSWER_WAIT, prepare(&link, incoming, plan)).await;
+            let prepared = tokio::time::timeout(ANSWER_WAIT, prepare(&link, incoming, making)).await;
             match prepared.unwrap_or_else(|_| Err("its init does not answer".to_owned())) {
                 Ok((replay, incoming)) => Session::new(groups, pidfd, link, replay)
                     .map(|session| Joined { session, incoming })
@@ -67,13 +72,17 @@ pub async fn create(
 fn start(
     place: &Place,
     session: SessionId,
-    settings: &Settings,
+    making: &Making,
 ) -> Result<(SessionGroups, OwnedFd, Link, Incoming), Fault> {
-    let limits = usable_limits(place.facilities, settings);
+    let limits = usable_limits(place.facilities, making.limits);
     let groups = SessionGroups::create(&place.base, session, &limits)?;
-    if place.facilities.contains(Facilities::DEVICE_POLICY) {
-        device_policy::attach(groups.top(), OwnTerminal::Denied)
-            .context("put the device policy on session", session)?;
+    let terminal = match making.kind {
+        SessionKind::Services => Some(OwnTerminal::Denied),
+        SessionKind::User(_) => Some(OwnTerminal::Allowed),
+        SessionKind::Xp(_) => None,
+    };
+    if let Some(terminal) = terminal.filter(|_| place.facilities.contains(Facilities::DEVICE_POLICY)) {
+        device_policy::attach(groups.top(), terminal).context("put the device policy on session", session)?;
     }
     let socket = place.socket(session);
     let listener = packet::listen(&socket, 0o600, BACKLOG).context("listen at", socket.display())?;
@@ -103,8 +112,7 @@ fn start_init(
 }
 
 /// Limits whose controller is missing were accepted to be missing.
-fn usable_limits(facilities: Facilities, settings: &Settings) -> SessionLimits {
-    let limits = settings.session_limits;
+fn usable_limits(facilities: Facilities, limits: Limits) -> SessionLimits {
     SessionLimits {
         memory: limits.memory.filter(|_| facilities.contains(Facilities::LIMIT_MEMORY)),
         tasks: limits.tasks.filter(|_| facilities.contains(Facilities::LIMIT_TASKS)),
@@ -113,19 +121,20 @@ fn usable_limits(facilities: Facilities, settings: &Settings) -> SessionLimits {
 }
 
 /// Agrees on a version, has the insides made, and takes what init keeps for us.
-async fn prepare(
-    link: &Link,
-    mut incoming: Incoming,
-    plan: SessionPlan,
-) -> Result<(Replay, Incoming), String> {
+async fn prepare(link: &Link, mut incoming: Incoming, making: Making) -> Result<(Replay, Incoming), String> {
     let text = |error: io::Error| format!("its init cannot be spoken to: {error}");
     let mut replay = link::hello(link, &mut incoming).await.map_err(text)?;
-    link.say(&ToInit::Prepare(plan));
+    let Making { plan, kind, .. } = making;
+    link.say(&match kind {
+        // As every init knows it.
+        SessionKind::Services => ToInit::Prepare(plan),
+        SessionKind::User(_) | SessionKind::Xp(_) => ToInit::PrepareKind { plan, kind },
+    });
     link.flush().map_err(text)?;
     loop {
         match incoming.next().await.map_err(text)? {
-            Some((FromInit::Kept { key }, Some(descriptor))) => {
-                replay.kept.insert(key, descriptor);
+            Some((FromInit::Kept { key }, descriptors)) => {
+                replay.kept.extend(descriptors.into_iter().next().map(|descriptor| (key, descriptor)));
             }
             Some((FromInit::Prepared, _)) => return Ok((replay, incoming)),
             Some((FromInit::PrepareFailed { phase, errno, subject }, _)) => {

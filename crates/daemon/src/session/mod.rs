@@ -11,16 +11,17 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use session0_model::id::{SESSION_ZERO, SessionId};
+use session0_model::id::SessionId;
 use session0_model::launch::session_plan::Facilities;
 use session0_sys::cgroup::{Base, SessionGroups};
 use session0_sys::fault::Fault;
 use tokio::io::unix::AsyncFd;
+use tokio::task::JoinHandle;
 
 use crate::link::{Incoming, Link, Replay};
 use crate::paths::Paths;
 
-pub use create::{create, leftovers};
+pub use create::{Making, create, leftovers};
 pub use find::find;
 pub use units::{Member, Units};
 
@@ -37,6 +38,8 @@ pub struct Place {
     pub base: Base,
     /// session0-init, opened when we started: what is installed meanwhile is the next daemon's.
     pub init: OwnedFd,
+    /// session0-logon, the same.
+    pub logon: OwnedFd,
     /// What sessions are made of.
     pub facilities: Facilities,
 }
@@ -64,6 +67,10 @@ pub struct Session {
     pub exit: u64,
     /// Its init's version.
     pub protocol: u16,
+    /// Launches that init has not answered yet.
+    pub launches: usize,
+    /// Tasks that end with it.
+    pub tasks: Vec<JoinHandle<()>>,
 }
 
 /// A session just made or found, with the receiving side of its link.
@@ -87,6 +94,8 @@ impl Session {
             kept: replay.kept,
             exit: replay.exit,
             protocol: replay.recovered.protocol,
+            launches: 0,
+            tasks: Vec::new(),
         })
     }
 
@@ -96,31 +105,20 @@ impl Session {
     }
 
     /// Who is in the group with this id.
-    pub fn member(&mut self, group: u64, launching: Launching) -> io::Result<Option<Member>> {
+    pub fn member(&mut self, group: u64) -> io::Result<Option<Member>> {
         if let Some(member) = self.units.member(group) {
             return Ok(Some(member));
         }
-        match launching {
-            Launching::Nothing => Ok(None),
-            // A program may speak before init has told us that it was started.
-            Launching::Something => {
-                let unit = self.groups.unit_of(group)?;
-                Ok(unit.map(|unit| {
-                    self.units.insert(unit.id, &unit.name);
-                    Member::Unit(unit.name.into())
-                }))
-            }
+        if self.launches == 0 {
+            return Ok(None);
         }
+        // A program may speak before init has told us that it was started.
+        let unit = self.groups.unit_of(group)?;
+        Ok(unit.map(|unit| {
+            self.units.insert(unit.id, &unit.name);
+            Member::Unit(unit.name.into())
+        }))
     }
-}
-
-/// Whether a launch is under way that init has not yet reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Launching {
-    /// None.
-    Nothing,
-    /// At least one.
-    Something,
 }
 
 /// Waits for an init's end, and reaps it if it was our child.
@@ -148,22 +146,22 @@ fn reap_all() {
 }
 
 /// Kills what is in a session's groups and removes them.
-pub async fn clear(base: &Base, groups: SessionGroups) -> Result<(), Fault> {
+pub async fn clear(base: &Base, session: SessionId, groups: SessionGroups) -> Result<(), Fault> {
     if groups.populated().unwrap_or(true) {
         // It may have been frozen when its init died; an empty frozen group would stay frozen.
         let _ = groups.freeze(session0_sys::cgroup::Freezer::Thawed);
-        groups.kill().map_err(|error| Fault::new("kill what is left of session", SESSION_ZERO, error))?;
+        groups.kill().map_err(|error| Fault::new("kill what is left of session", session, error))?;
         let deadline = tokio::time::Instant::now() + END_WAIT;
         while groups.populated().unwrap_or(false) && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
-    remove(base, groups).await
+    remove(base, session, groups).await
 }
 
 /// A process that has ended, and no longer counts, still holds its group until its processor has left it: the kernel then
 /// says for a moment that the group is in use.
-async fn remove(base: &Base, mut groups: SessionGroups) -> Result<(), Fault> {
+async fn remove(base: &Base, session: SessionId, mut groups: SessionGroups) -> Result<(), Fault> {
     let deadline = tokio::time::Instant::now() + END_WAIT;
     loop {
         match groups.remove(base) {
@@ -175,7 +173,7 @@ async fn remove(base: &Base, mut groups: SessionGroups) -> Result<(), Fault> {
             }
             done => return done,
         }
-        match SessionGroups::attach(base, SESSION_ZERO)? {
+        match SessionGroups::attach(base, session)? {
             Some(left) => groups = left,
             None => return Ok(()),
         }

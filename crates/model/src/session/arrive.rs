@@ -93,7 +93,7 @@ impl System {
         if self.sessions.table.len() >= limit::SESSIONS_MAX {
             return Err(No::new(7054, "there are as many sessions as there can be", None));
         }
-        let shares_zero = self.sessions.policy.isolation == Isolation::Xp
+        let shares_zero = self.isolation == Isolation::Xp
             && !self.sessions.table.contains_key(&SESSION_ZERO)
             && self.zero.protocol().is_some_and(|protocol| protocol >= USERS_SINCE);
         let id = match shares_zero {

@@ -17,4 +17,5 @@ pub(crate) mod user;
 pub(crate) mod zero;
 
 pub use depart::Happened;
+pub use record::KEY as RECORD;
 pub use table::{HangUp, Isolation, Policy};

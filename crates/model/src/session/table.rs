@@ -31,9 +31,10 @@ impl Default for Policy {
 }
 
 /// How sessions are separated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Isolation {
     /// Services have Session 0 to themselves.
+    #[default]
     Vista,
     /// The first user shares it with them, as on Windows XP, and its walls are down.
     Xp,

@@ -155,6 +155,11 @@ impl SessionZero {
         matches!(self.state, State::Up { .. })
     }
 
+    /// Whether it is being made.
+    pub fn making(&self) -> bool {
+        matches!(self.state, State::Making { .. })
+    }
+
     /// The protocol its init speaks, while it is there.
     pub fn protocol(&self) -> Option<u16> {
         match self.state {

@@ -20,6 +20,7 @@ use crate::logon::table::Logons;
 use crate::service::definition::Definition;
 use crate::service::status::Status;
 use crate::service::table::Services;
+use crate::session::Isolation;
 use crate::session::program::Part;
 use crate::session::status::SessionStatus;
 use crate::session::table::Sessions;
@@ -41,6 +42,8 @@ pub struct System {
     pub(crate) zero: SessionZero,
     pub(crate) sessions: Sessions,
     pub(crate) logons: Logons,
+    /// What Session 0 was made as, or is being made as: what host.toml says now is for the next one.
+    pub(crate) isolation: Isolation,
     phase: Phase,
     reload: Reload,
     pub(crate) administrators: Administrators,
@@ -95,7 +98,11 @@ impl System {
     /// Something happened at `now`; says what must be done, in order. Never fails, never blocks.
     pub fn handle(&mut self, now: Time, input: Input) -> Vec<Effect> {
         let mut turn = Turn::new(now);
+        let made_before = self.zero.making();
         self.take(&mut turn, input);
+        if self.zero.making() && !made_before {
+            self.isolation = self.sessions.policy.isolation;
+        }
         self.advance(&mut turn);
         self.services.close(&mut turn);
         self.keep_sessions(&mut turn);
@@ -181,6 +188,11 @@ impl System {
         Some(&*self.services.get(self.services.find(name)?)?.definition)
     }
 
+    /// All definitions in use, by name.
+    pub fn definitions(&self) -> impl Iterator<Item = &Definition> {
+        self.services.iter().map(|service| &*service.definition)
+    }
+
     /// All services, by name.
     pub fn services(&self) -> Vec<Status> {
         self.services.statuses()
@@ -218,6 +230,11 @@ impl System {
             Part::Shell => None,
         });
         shells.chain(beside).collect()
+    }
+
+    /// What Session 0 was made as.
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
     }
 
     /// Whether the host goes down.

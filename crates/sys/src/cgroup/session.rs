@@ -77,6 +77,19 @@ impl SessionGroups {
         Self::make(base, name).context("open the control groups of session", session).map(Some)
     }
 
+    /// The sessions that have groups below the base, by number.
+    pub fn all(base: &Base) -> io::Result<Vec<SessionId>> {
+        let mut sessions = Vec::new();
+        for entry in rustix::fs::Dir::read_from(base.v2())? {
+            let entry = entry?;
+            let number =
+                entry.file_name().to_str().ok().and_then(|name| name.strip_prefix(PREFIX)?.parse().ok());
+            sessions.extend(number.map(SessionId));
+        }
+        sessions.sort_unstable();
+        Ok(sessions)
+    }
+
     /// The session's group: the device policy goes on it, and everything of the session is below it.
     pub fn top(&self) -> BorrowedFd<'_> {
         self.top.as_fd()
@@ -159,6 +172,9 @@ fn remove_at(base: &Base, name: &OsStr) -> Result<(), Fault> {
 const INIT: &str = "init";
 const WORK: &str = "work";
 
+/// What the groups of sessions are called, followed by the number.
+const PREFIX: &str = "session-";
+
 fn name(session: SessionId) -> OsString {
-    format!("session-{session}").into()
+    format!("{PREFIX}{session}").into()
 }

@@ -124,7 +124,14 @@ fn the_service_describes_itself() {
         let interfaces = info["parameters"]["interfaces"].as_array().expect("interfaces").clone();
         assert_eq!(
             interfaces,
-            ["io.session0.Host", "io.session0.Service", "io.session0.Session", "org.varlink.service"]
+            [
+                "io.session0.Host",
+                "io.session0.Service",
+                "io.session0.Session",
+                "io.session0.Logon",
+                "io.session0.Account",
+                "org.varlink.service"
+            ]
         );
         for interface in interfaces {
             let call = format!(

@@ -23,6 +23,7 @@ use session0_model::system::{
     HostPhase, HostRequest, HostStatus, Refusal, ReloadReport, Reply, Request, ServiceRequest, SessionRequest,
 };
 use session0_model::time::Time;
+use session0_model::{logon, session};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, broadcast};
@@ -108,6 +109,7 @@ fn session_status() -> SessionStatus {
         protocol: Some(2),
         programs: 2,
         trouble: None,
+        user: None,
     }
 }
 
@@ -190,6 +192,9 @@ impl Host for FalseHost {
         match request {
             Request::Service(request) => self.about_service(request).await,
             Request::Session(SessionRequest::List) => Ok(Reply::Sessions(vec![session_status()])),
+            Request::Session(_) => Err(Refusal::Session(session::refusal::Refusal::NoSuchSession)),
+            Request::Logon(_) => Err(Refusal::Logon(logon::refusal::Refusal::TooMany)),
+            Request::Account(_) => Err(Refusal::Logon(logon::refusal::Refusal::AccessDenied)),
             Request::Host(HostRequest::Status) => Ok(Reply::Host(host_status())),
             Request::Host(HostRequest::Reload) => {
                 Ok(Reply::Reloaded(ReloadReport { added: vec![name("new")], ..ReloadReport::default() }))

@@ -3,12 +3,23 @@
 use session0_api::event::{Event, EventKind};
 use session0_model::event::{self, EndCause};
 use session0_model::id::{ServiceName, SessionId};
+use session0_model::logon::name::AccountName;
+use session0_model::logon::wire::{AccountChange, LogonFailure};
 use session0_model::service::status::{Failure, State};
+use session0_model::session::program::{Client, EndReason};
 
 use super::{failure, service};
 
 /// WTS_SESSION_CREATE.
 const SESSION_CREATE: u32 = 10;
+/// WTS_SESSION_LOGON.
+const SESSION_LOGON: u32 = 5;
+/// WTS_SESSION_LOGOFF.
+const SESSION_LOGOFF: u32 = 6;
+/// WTS_REMOTE_CONNECT.
+const REMOTE_CONNECT: u32 = 3;
+/// WTS_REMOTE_DISCONNECT.
+const REMOTE_DISCONNECT: u32 = 4;
 /// WTS_SESSION_TERMINATE.
 const SESSION_TERMINATE: u32 = 11;
 
@@ -66,6 +77,23 @@ pub fn event(event: &event::Event) -> Event {
             errors: Some(*errors),
             ..bare(EventKind::ConfigurationLoaded, configuration_text(*services, *errors))
         },
+        Happened::SessionLogon { session, account } => session_logon(*session, account),
+        Happened::SessionLogoff { session, account, reason } => session_logoff(*session, account, *reason),
+        Happened::SessionConnected { session, client } => session_connected(*session, client),
+        Happened::SessionDisconnected(session) => Event {
+            number: Some(REMOTE_DISCONNECT),
+            ..of_session(
+                EventKind::SessionDisconnected,
+                *session,
+                format!("the terminal of session {session} went away"),
+            )
+        },
+        Happened::LogonFailed { account, uid, reason } => logon_failed(account, *uid, *reason),
+        Happened::AccountChanged { account, change } => account_changed(account, *change),
+        Happened::AccountsBroken { text } => Event {
+            reason: Some(text.clone()),
+            ..bare(EventKind::AccountsBroken, format!("nobody can log on: {text}"))
+        },
         Happened::IdentityRefused { session, uid } => identity_refused(*session, *uid),
     }
 }
@@ -98,6 +126,74 @@ fn of_service(kind: EventKind, service: &ServiceName, text: String) -> Event {
 
 fn of_session(kind: EventKind, session: SessionId, text: String) -> Event {
     Event { session: Some(session.0), ..bare(kind, text) }
+}
+
+fn session_logon(session: SessionId, account: &AccountName) -> Event {
+    let text = format!("{account} logged on in session {session}");
+    Event { number: Some(SESSION_LOGON), ..of_account(EventKind::SessionLogon, Some(session), account, text) }
+}
+
+fn session_logoff(session: SessionId, account: &AccountName, reason: EndReason) -> Event {
+    let reason = crate::viewer::why(reason);
+    let text = format!("session {session} of {account} ended {reason}");
+    Event {
+        number: Some(SESSION_LOGOFF),
+        reason: Some(reason.to_owned()),
+        ..of_account(EventKind::SessionLogoff, Some(session), account, text)
+    }
+}
+
+fn session_connected(session: SessionId, client: &Client) -> Event {
+    let terminal = if client.name.is_empty() { "a terminal" } else { &client.name };
+    let text = format!("session {session} was connected to {terminal} (uid {})", client.uid);
+    Event {
+        number: Some(REMOTE_CONNECT),
+        uid: Some(client.uid),
+        ..of_session(EventKind::SessionConnected, session, text)
+    }
+}
+
+fn logon_failed(account: &AccountName, uid: u32, reason: LogonFailure) -> Event {
+    let why = logon_failure(reason);
+    let text = format!("uid {uid} could not log on as {account}: {why}");
+    Event {
+        number: Some(reason.code()),
+        uid: Some(uid),
+        reason: Some(why.to_owned()),
+        ..of_account(EventKind::LogonFailed, None, account, text)
+    }
+}
+
+fn account_changed(account: &AccountName, change: AccountChange) -> Event {
+    let how = account_change(change);
+    let text = format!("the account {account} {how}");
+    Event { reason: Some(how.to_owned()), ..of_account(EventKind::AccountChanged, None, account, text) }
+}
+
+fn of_account(kind: EventKind, session: Option<SessionId>, account: &AccountName, text: String) -> Event {
+    let session = session.map(|session| session.0);
+    Event { session, account: Some(account.to_string()), ..bare(kind, text) }
+}
+
+fn logon_failure(reason: LogonFailure) -> &'static str {
+    match reason {
+        LogonFailure::UnknownAccount => "there is no such account",
+        LogonFailure::WrongPassword => "the password is wrong",
+        LogonFailure::Disabled => "the account is disabled or locked",
+        LogonFailure::Expired => "the account or its password has expired",
+        LogonFailure::Root => "uid 0 has no session",
+        LogonFailure::Abandoned => "the client went away",
+    }
+}
+
+fn account_change(change: AccountChange) -> &'static str {
+    match change {
+        AccountChange::Added => "was added",
+        AccountChange::Password => "has a new password",
+        AccountChange::Disabled => "was disabled",
+        AccountChange::Enabled => "was enabled",
+        AccountChange::Removed => "was removed",
+    }
 }
 
 fn shutdown_ended(killed: &[ServiceName]) -> Event {

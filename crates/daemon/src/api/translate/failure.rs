@@ -105,7 +105,8 @@ pub fn exit_text(status: ExitStatus) -> String {
     }
 }
 
-fn launch_text(launch: LaunchFailure) -> String {
+/// How a launch failed, after "could not ...:".
+pub fn launch_text(launch: LaunchFailure) -> String {
     let phase = launch_phase(launch.phase);
     let why = words::errno_phrase(launch.errno);
     match launch.phase {

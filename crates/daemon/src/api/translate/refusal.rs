@@ -1,9 +1,12 @@
 //! Refusals, with what was tried, why not, and what helps.
 
 use session0_api::error::{DependencyRefused, DependentsRefused, Refused, StartRefused};
-use session0_api::{host, service, session};
+use session0_api::{account, host, logon, service, session};
 use session0_model::id::{BadName, ServiceName};
+use session0_model::logon::name::BadAccountName;
+use session0_model::logon::refusal::Refusal as LogonRefusal;
 use session0_model::service::refusal::Refusal as ServiceRefusal;
+use session0_model::session::refusal::Refusal as SessionRefusal;
 use session0_model::system::Refusal;
 
 use super::failure;
@@ -42,7 +45,9 @@ pub fn host(tried: &str, refusal: Refusal) -> host::Error {
         Refusal::ShutdownInProgress | Refusal::Service(ServiceRefusal::ShutdownInProgress) => {
             Error::ShutdownInProgress(shutdown_in_progress(tried))
         }
-        Refusal::Service(other) => Error::InternalError(misplaced(tried, &other)),
+        Refusal::Service(other) => Error::InternalError(misplaced(tried, other.code())),
+        Refusal::Session(other) => Error::InternalError(misplaced(tried, other.code())),
+        Refusal::Logon(other) => Error::InternalError(misplaced(tried, other.code())),
     }
 }
 
@@ -50,20 +55,115 @@ pub fn host(tried: &str, refusal: Refusal) -> host::Error {
 pub fn session(tried: &str, refusal: Refusal) -> session::Error {
     use session::Error;
     match refusal {
-        Refusal::AccessDenied | Refusal::Service(ServiceRefusal::AccessDenied) => {
-            Error::AccessDenied(access_denied(tried))
-        }
+        Refusal::Session(refusal) => about_session(tried, refusal),
+        Refusal::AccessDenied => Error::AccessDenied(refused(
+            5,
+            format!("this account may not {tried}"),
+            "a session's own user and administrators may",
+        )),
         Refusal::NotReady => Error::NotReady(not_ready(tried)),
-        Refusal::ShutdownInProgress | Refusal::Service(ServiceRefusal::ShutdownInProgress) => {
-            Error::ShutdownInProgress(shutdown_in_progress(tried))
-        }
-        Refusal::Service(other) => Error::InternalError(misplaced(tried, &other)),
+        Refusal::ShutdownInProgress => Error::ShutdownInProgress(shutdown_in_progress(tried)),
+        Refusal::Service(other) => Error::InternalError(misplaced(tried, other.code())),
+        Refusal::Logon(other) => Error::InternalError(misplaced(tried, other.code())),
     }
 }
 
-/// A refusal about a service where none was named: a bug of ours.
-fn misplaced(tried: &str, refusal: &ServiceRefusal) -> session0_api::error::Fault {
-    fault::report(tried, &format!("the model refused with code {}", refusal.code()))
+fn about_session(tried: &str, refusal: SessionRefusal) -> session::Error {
+    use session::Error;
+    let code = refusal.code();
+    let because = |why: &str| format!("could not {tried}: {why}");
+    match refusal {
+        SessionRefusal::NoSuchSession => Error::NoSuchSession(refused(
+            code,
+            because("there is no such session"),
+            "`s0 session list` shows those there are",
+        )),
+        SessionRefusal::NoUser => Error::NoUser(refused(
+            code,
+            because("no user is logged on in it"),
+            "`s0 session list` shows who is logged on where; services are for `s0 service`",
+        )),
+        SessionRefusal::Ending => {
+            Error::Ending(refused(code, because("it is ending"), "`s0 session list` shows when it is gone"))
+        }
+        SessionRefusal::LaunchFailed(failed) => {
+            let why = because(&failure::launch_text(failed));
+            Error::LaunchFailed(refused(
+                code,
+                why,
+                "the program must exist in the session and be executable by its user",
+            ))
+        }
+        SessionRefusal::TooManyPrograms => Error::TooMany(refused(
+            code,
+            because("as many programs as there may be were started in it already"),
+            "they are gone when they have ended, at the latest with the session",
+        )),
+        SessionRefusal::TooManyWaiters => Error::TooMany(refused(
+            code,
+            because("too many callers wait for it already"),
+            "ask without waiting (`--no-wait`)",
+        )),
+    }
+}
+
+/// Of `io.session0.Logon`.
+pub fn logon(tried: &str, refusal: Refusal) -> logon::Error {
+    use logon::Error;
+    match refusal {
+        Refusal::Logon(LogonRefusal::TooMany) => Error::TooMany(too_many_logons(tried)),
+        Refusal::AccessDenied | Refusal::Logon(LogonRefusal::AccessDenied) => {
+            Error::AccessDenied(access_denied(tried))
+        }
+        Refusal::NotReady => Error::NotReady(not_ready(tried)),
+        Refusal::ShutdownInProgress => Error::ShutdownInProgress(shutdown_in_progress(tried)),
+        Refusal::Logon(other @ LogonRefusal::InUse) => Error::InternalError(misplaced(tried, other.code())),
+        Refusal::Service(other) => Error::InternalError(misplaced(tried, other.code())),
+        Refusal::Session(other) => Error::InternalError(misplaced(tried, other.code())),
+    }
+}
+
+/// Of `io.session0.Account`.
+pub fn account(tried: &str, refusal: Refusal) -> account::Error {
+    use account::Error;
+    match refusal {
+        Refusal::Logon(LogonRefusal::TooMany) => Error::TooMany(too_many_logons(tried)),
+        Refusal::Logon(refusal @ LogonRefusal::InUse) => Error::InUse(refused(
+            refusal.code(),
+            format!("could not {tried}: its user has a session"),
+            "`s0 session list` shows it, `s0 session logoff` ends it",
+        )),
+        Refusal::AccessDenied | Refusal::Logon(LogonRefusal::AccessDenied) => {
+            Error::AccessDenied(access_denied(tried))
+        }
+        Refusal::ShutdownInProgress => Error::ShutdownInProgress(shutdown_in_progress(tried)),
+        Refusal::NotReady => Error::InternalError(misplaced(tried, 21)),
+        Refusal::Service(other) => Error::InternalError(misplaced(tried, other.code())),
+        Refusal::Session(other) => Error::InternalError(misplaced(tried, other.code())),
+    }
+}
+
+fn too_many_logons(tried: &str) -> Refused {
+    refused(
+        LogonRefusal::TooMany.code(),
+        format!("could not {tried}: too many are doing the like just now"),
+        "try again when they are done; each has two minutes",
+    )
+}
+
+/// This cannot be an account's name.
+pub fn bad_account(tried: &str, bad: BadAccountName) -> Refused {
+    refused(1315, format!("could not {tried}: {bad}"), "`s0 account list` names the built-in accounts")
+}
+
+/// This parameter cannot be used.
+pub fn invalid(tried: &str, why: &str) -> Refused {
+    Refused { code: 87, message: format!("could not {tried}: {why}"), hint: None }
+}
+
+/// A refusal about something that was not asked for: a bug of ours.
+fn misplaced(tried: &str, code: u32) -> session0_api::error::Fault {
+    fault::report(tried, &format!("the model refused with code {code}"))
 }
 
 /// Of `io.session0.Service`.
@@ -72,6 +172,8 @@ pub fn service(tried: &Tried<'_>, refusal: Refusal) -> service::Error {
     let words = format!("{} {}", tried.verb, tried.name);
     match refusal {
         Refusal::Service(refusal) => about_service(tried, &words, refusal),
+        Refusal::Session(other) => Error::InternalError(misplaced(&words, other.code())),
+        Refusal::Logon(other) => Error::InternalError(misplaced(&words, other.code())),
         Refusal::AccessDenied => Error::AccessDenied(access_denied(&words)),
         Refusal::NotReady => Error::NotReady(not_ready(&words)),
         Refusal::ShutdownInProgress => Error::ShutdownInProgress(shutdown_in_progress(&words)),

@@ -10,7 +10,9 @@ pub fn all<H: Host>(host: &H, sessions: &[status::SessionStatus]) -> Vec<Session
     sessions.iter().map(|session| self::status(host, session)).collect()
 }
 
-fn status<H: Host>(host: &H, session: &status::SessionStatus) -> SessionStatus {
+/// One session.
+pub fn status<H: Host>(host: &H, session: &status::SessionStatus) -> SessionStatus {
+    let user = session.user.as_deref();
     SessionStatus {
         id: session.id.0,
         name: session.name.clone(),
@@ -20,18 +22,19 @@ fn status<H: Host>(host: &H, session: &status::SessionStatus) -> SessionStatus {
         protocol: session.protocol,
         programs: session.programs,
         trouble: session.trouble.clone(),
-        user: None,
-        uid: None,
-        logon_ms: None,
-        connected_ms: None,
-        disconnected_ms: None,
-        client: None,
-        client_uid: None,
+        user: user.map(|user| user.name.to_string()),
+        uid: user.map(|user| user.uid),
+        logon_ms: user.map(|user| host.wall_ms(user.logon)),
+        connected_ms: user.map(|user| host.wall_ms(user.connected)),
+        disconnected_ms: user.and_then(|user| user.disconnected).map(|at| host.wall_ms(at)),
+        client: user.map(|user| user.client.clone()).filter(|name| !name.is_empty()),
+        client_uid: user.map(|user| user.client_uid),
     }
 }
 
 fn state(state: status::ConnectState) -> ConnectState {
     match state {
+        status::ConnectState::Active => ConnectState::Active,
         status::ConnectState::Disconnected => ConnectState::Disconnected,
         status::ConnectState::Down => ConnectState::Down,
         status::ConnectState::Init => ConnectState::Init,
