@@ -90,10 +90,7 @@ pub fn event(event: &event::Event) -> Event {
         },
         Happened::LogonFailed { account, uid, reason } => logon_failed(account, *uid, *reason),
         Happened::AccountChanged { account, change } => account_changed(account, *change),
-        Happened::AccountsBroken { text } => Event {
-            reason: Some(text.clone()),
-            ..bare(EventKind::AccountsBroken, format!("nobody can log on: {text}"))
-        },
+        Happened::AccountsBroken { text } => accounts_broken(text),
         Happened::IdentityRefused { session, uid } => identity_refused(*session, *uid),
     }
 }
@@ -168,6 +165,13 @@ fn account_changed(account: &AccountName, change: AccountChange) -> Event {
     let how = account_change(change);
     let text = format!("the account {account} {how}");
     Event { reason: Some(how.to_owned()), ..of_account(EventKind::AccountChanged, None, account, text) }
+}
+
+fn accounts_broken(text: &str) -> Event {
+    Event {
+        reason: Some(text.to_owned()),
+        ..bare(EventKind::AccountsBroken, format!("nobody can log on: {text}"))
+    }
 }
 
 fn of_account(kind: EventKind, session: Option<SessionId>, account: &AccountName, text: String) -> Event {
