@@ -16,7 +16,7 @@ use manifest::Manifest;
 use crate::{Stop, is_root, release, say, target_directory, workspace};
 
 /// Beside `s0`, in PREFIX/lib/session0: programs that people do not call.
-pub const INNER_PROGRAMS: [&str; 3] = ["session0d", "session0-init", "session0-log"];
+pub const INNER_PROGRAMS: [&str; 4] = ["session0d", "session0-init", "session0-log", "session0-logon"];
 
 /// The one file an administrator changes in place.
 const SETTINGS: &str = "/etc/session0/host.toml";

@@ -6,36 +6,54 @@ use std::process::{Command, Stdio};
 
 use crate::{Stop, cargo, complain, target_directory};
 
-/// The packages whose programs a host consists of.
+/// The packages whose programs a host consists of and that load nothing at run time.
 const PACKAGES: [&str; 4] = ["session0-cli", "session0-daemon", "session0-init", "session0-log"];
+/// Looks accounts up as the machine is configured to (NSS), which loads the machine's own modules: a program that is linked
+/// statically cannot.
+const LOADS: &str = "session0-logon";
 
 /// Builds the programs; the directory they are in.
 ///
-/// They are linked statically where the C library can be: none of them loads anything at run time (no NSS, no PAM), a
-/// copy runs on any distribution, the root programs start no dynamic linker, and an init with fewer mappings clones
-/// faster (500 launches: a tenth less).
+/// They are linked statically where the C library can be and nothing is loaded at run time: a copy runs on any
+/// distribution, the root programs start no dynamic linker, and an init with fewer mappings clones faster (500 launches: a
+/// tenth less).
 pub fn build() -> Result<PathBuf, Stop> {
     // Not on stdout: what the command prints may be JSON.
     complain("building session0 (release) ...");
+    let directory = target_directory()?;
+    match static_target() {
+        // With a target named, the flags are for the programs only, not for what runs while they are built. It is named for
+        // both, so that all programs come into one directory.
+        Some(target) => {
+            let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
+            let flags = format!("{flags} -C target-feature=+crt-static");
+            run(release(&PACKAGES).args(["--target", &target]).env("RUSTFLAGS", flags.trim_start()))?;
+            run(release(&[LOADS]).args(["--target", &target]))?;
+            Ok(directory.join(target).join("release"))
+        }
+        None => {
+            run(release(&PACKAGES).args(["--package", LOADS]))?;
+            Ok(directory.join("release"))
+        }
+    }
+}
+
+fn release(packages: &[&str]) -> Command {
     let mut command = cargo();
     command.args(["build", "--release"]);
     // Minutes on a cold machine: who watches sees it go on.
     if !std::io::stderr().is_terminal() {
         command.arg("--quiet");
     }
-    PACKAGES.iter().for_each(|package| {
+    packages.iter().for_each(|package| {
         command.args(["--package", package]);
     });
-    let mut directory = target_directory()?;
-    if let Some(target) = static_target() {
-        // With a target named, the flags are for the programs only, not for what runs while they are built.
-        let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
-        command.args(["--target", &target]);
-        command.env("RUSTFLAGS", format!("{flags} -C target-feature=+crt-static").trim_start());
-        directory.push(target);
-    }
+    command
+}
+
+fn run(command: &mut Command) -> Result<(), Stop> {
     match command.status() {
-        Ok(status) if status.success() => Ok(directory.join("release")),
+        Ok(status) if status.success() => Ok(()),
         Ok(_) => Err("it does not build; see above".to_owned().into()),
         Err(error) => Err(format!("could not run cargo: {error}").into()),
     }

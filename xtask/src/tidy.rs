@@ -11,12 +11,13 @@ use crate::{Stop, say, workspace};
 const LINES_MAX: usize = 800;
 
 /// Who may use whom, of our own crates. A new arrow needs a decision page.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("session0-model", &[]),
     ("session0-api", &[]),
     ("session0-sys", &["session0-model"]),
     ("session0-init", &["session0-model", "session0-sys"]),
     ("session0-log", &["session0-model", "session0-sys"]),
+    ("session0-logon", &["session0-model", "session0-sys"]),
     ("session0-daemon", &["session0-model", "session0-sys", "session0-api"]),
     ("session0", &["session0-api"]),
     ("session0-cli", &["session0"]),
@@ -31,8 +32,15 @@ const UNSAFE_CRATE: &str = "crates/sys/";
 const ATTACKER: &str = "tests/system/probe/";
 
 /// Libraries and programs that speak through their log or not at all.
-const SILENT: [&str; 6] =
-    ["crates/daemon/", "crates/init/", "crates/log/", "crates/sys/", "crates/model/", "crates/sdk/"];
+const SILENT: [&str; 7] = [
+    "crates/daemon/",
+    "crates/init/",
+    "crates/log/",
+    "crates/logon/",
+    "crates/sys/",
+    "crates/model/",
+    "crates/sdk/",
+];
 
 /// Checks everything and reports every breach.
 pub fn main() -> Result<(), Stop> {

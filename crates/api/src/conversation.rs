@@ -47,9 +47,14 @@ pub enum Said {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         notices: Vec<String>,
     },
+    /// Some of the accounts that were asked for, where they do not fit into one packet; the others follow.
+    Accounts {
+        /// By name.
+        accounts: Vec<Account>,
+    },
     /// It is over and was done.
     Done {
-        /// The accounts, where they were asked for.
+        /// The accounts, where they were asked for, or the last of them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         accounts: Option<Vec<Account>>,
     },

@@ -3,6 +3,7 @@
 //! Everything here is single-threaded by contract: no function starts a thread, and the ones that run between
 //! clone and exec ([`launch`], [`spawn`]) make only async-signal-safe calls.
 
+pub mod account;
 pub mod capability;
 pub mod cgroup;
 pub mod datagram;

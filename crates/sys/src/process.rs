@@ -15,6 +15,19 @@ pub fn set_not_dumpable() -> io::Result<()> {
     Ok(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
+/// No core file, wherever the machine would put one: a pipe is not bound by the limit, but a process that is not dumpable
+/// ([`set_not_dumpable`]) has none there either.
+pub fn set_no_core() -> io::Result<()> {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    Ok(rustix::process::setrlimit(Resource::Core, none)?)
+}
+
+/// The kernel ends this process (SIGALRM) after so many seconds, whatever it is waiting for by then.
+pub fn end_after(seconds: u32) {
+    // SAFETY: alarm(2) takes a number and cannot fail.
+    unsafe { libc::alarm(seconds) };
+}
+
 /// A session (in setsid's sense) of our own. Already having one is no error.
 pub fn new_terminal_session() -> io::Result<()> {
     match rustix::process::setsid() {

@@ -218,7 +218,7 @@ fn is_wanted(options: &Options, measurement: Measurement) -> bool {
 /// Builds our programs as they are released and copies them to where Session 0 sees them.
 fn build(to: &Path) -> Outcome<()> {
     let programs = crate::release::build().map_err(|stop| stop.message)?;
-    for program in ["s0", "session0d", "session0-init", "session0-log"] {
+    for program in ["s0", "session0d", "session0-init", "session0-log", "session0-logon"] {
         let from = programs.join(program);
         fs::copy(&from, to.join(program)).map_err(|e| format!("copying {}: {e}", from.display()))?;
     }

@@ -78,6 +78,16 @@ pub const LOGON_FORGET: Duration = Duration::from_secs(15 * 60);
 pub const CONVERSATION_PACKET_MAX: usize = 16 * 1024;
 /// Bytes of a password. Argon2 takes more; nobody types it.
 pub const PASSWORD_MAX: usize = 1024;
+/// Characters of a password that somebody gives himself (NIST SP 800-63B).
+pub const PASSWORD_MIN: usize = 8;
+/// Bytes of accounts.toml: the accounts there can be, with comments.
+pub const ACCOUNTS_FILE_MAX: u64 = 8 << 20;
+/// Files, directories and links of a skeleton that is copied into a new home.
+pub const SKELETON_FILES_MAX: u32 = 4096;
+/// Bytes of a skeleton's files.
+pub const SKELETON_BYTES_MAX: u64 = 64 << 20;
+/// Directories in directories of a skeleton: a mount that contains itself ends here.
+pub const SKELETON_DEPTH_MAX: u32 = 32;
 /// Time a session's programs have between the hang-up and the kill when it is logged off.
 pub const LOGOFF_WAIT: Duration = Duration::from_secs(5);
 
