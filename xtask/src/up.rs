@@ -44,8 +44,8 @@ pub fn main(mut parser: lexopt::Parser) -> Result<(), Stop> {
     listen(Arc::clone(&running))?;
     let mut host = Host::start(&programs, &running)?;
     let outcome = match host.wait_until_up() {
-        Ok(root) if running.is_ended() => Err(Stop::silent(130).after(&root)),
-        Ok(root) => visit(&root, &programs, &command, &running),
+        Ok(trial) if running.is_ended() => Err(Stop::silent(130).after(&trial.root)),
+        Ok(trial) => visit(&trial, &programs, &command, &running),
         Err(stop) => Err(stop),
     };
     running.end();
@@ -98,6 +98,14 @@ fn listen(running: Arc<Running>) -> Result<(), Stop> {
     Ok(())
 }
 
+/// A trial that is up.
+struct Trial {
+    /// Its root.
+    root: PathBuf,
+    /// Accounts made for it, with their passwords.
+    accounts: Vec<(String, String)>,
+}
+
 /// The helper and what it says.
 struct Host {
     child: Child,
@@ -127,10 +135,14 @@ impl Host {
     }
 
     /// Shows what the helper says until it names the root.
-    fn wait_until_up(&mut self) -> Result<PathBuf, Stop> {
+    fn wait_until_up(&mut self) -> Result<Trial, Stop> {
+        let mut accounts = Vec::new();
         for line in self.lines.by_ref().map_while(Result::ok) {
-            match line.strip_prefix(host::ROOT_IS) {
-                Some(root) => return Ok(PathBuf::from(root)),
+            if let Some(root) = line.strip_prefix(host::ROOT_IS) {
+                return Ok(Trial { root: PathBuf::from(root), accounts });
+            }
+            match line.strip_prefix(host::ACCOUNT_IS).and_then(|rest| rest.split_once(' ')) {
+                Some((name, password)) => accounts.push((name.to_owned(), password.to_owned())),
                 None => say(&line),
             }
         }
@@ -154,7 +166,7 @@ fn ask_sudo() -> Result<(), Stop> {
 
 /// The shell, or the command, and its exit code as ours.
 fn visit(
-    root: &Path,
+    trial: &Trial,
     programs: &Path,
     command: &[std::ffi::OsString],
     running: &Running,
@@ -166,14 +178,14 @@ fn visit(
             visitor
         }
         None => {
-            welcome(root, programs);
-            shell(root)
+            welcome(trial, programs);
+            shell(&trial.root)
         }
     };
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(std::iter::once(programs.to_owned()).chain(std::env::split_paths(&path)))
         .map_err(|error| format!("could not put {} on PATH: {error}", programs.display()))?;
-    visitor.env("PATH", path).env("SESSION0_ROOT", root);
+    visitor.env("PATH", path).env("SESSION0_ROOT", &trial.root);
     let spawned = visitor.spawn();
     let name = visitor.get_program().to_string_lossy().into_owned();
     let mut child = spawned.map_err(|error| format!("could not run {name}: {error}"))?;
@@ -199,7 +211,8 @@ fn finish(name: &str, status: ExitStatus, was_shell: bool) -> Result<(), Stop> {
     }
 }
 
-fn welcome(root: &Path, programs: &Path) {
+fn welcome(trial: &Trial, programs: &Path) {
+    let root = &trial.root;
     let status = Command::new(programs.join("s0")).arg("--root").arg(root).arg("status").output();
     let status =
         status.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
@@ -214,10 +227,27 @@ fn welcome(root: &Path, programs: &Path) {
          {sudo}sh -c 'kill -9 $(cat {root}/run/session0/daemon.lock)'\n                                the daemon is killed; no service notices\n  \
          s0 events --follow            what happens, as it happens\n  \
          s0 --help                     the rest\n\
+{people}\
          \nTheir files are in {root}/etc/session0/services. Leave this shell (exit) to end the trial.\n",
         root = root.display(),
+        people = people(trial, programs),
         sudo = if is_root() { "" } else { "sudo " },
     ));
+}
+
+/// Who can log on, with the line for a second terminal: this one's shell is outside every session.
+fn people(trial: &Trial, programs: &Path) -> String {
+    let Some((first, _)) = trial.accounts.first() else { return String::new() };
+    let mut text = String::from("\n Two people can log on. Their passwords are shown this once:\n\n");
+    for (name, password) in &trial.accounts {
+        text.push_str(&format!("  {name:<8} {password}\n"));
+    }
+    text.push_str(&format!(
+        "\n In a second terminal:\n\n  {} --root {} logon {first}\n\n Then, here: s0 session list\n",
+        programs.join("s0").display(),
+        trial.root.display()
+    ));
+    text
 }
 
 fn shell(root: &Path) -> Command {

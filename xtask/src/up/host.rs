@@ -2,7 +2,7 @@
 //! closes, brings it down and removes everything.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,6 +14,10 @@ use crate::{Stop, say};
 
 /// Before the root's path, on a line of its own, once the host answers.
 pub const ROOT_IS: &str = "trial-root ";
+/// Before an account's name and password, on a line of its own.
+pub const ACCOUNT_IS: &str = "trial-account ";
+/// Who can log on in a trial.
+const PEOPLE: [&str; 2] = ["alice", "bob"];
 /// A start-up file for bash, below the root.
 pub const BASH_START: &str = "trial.bashrc";
 
@@ -88,6 +92,7 @@ impl Trial {
         let mut keeper = keeper.map_err(|error| format!("could not start {}: {error}", self.s0.display()))?;
         let up = self.wait_until_up(&mut keeper, released);
         if up.is_ok() {
+            PEOPLE.iter().for_each(|name| self.account(name));
             say(&format!("{ROOT_IS}{}", self.root.display()));
             while !released.load(Ordering::SeqCst) {
                 std::thread::sleep(Duration::from_millis(50));
@@ -159,6 +164,27 @@ impl Trial {
         Err(format!("session0 did not answer within {} s", UP_WAIT.as_secs()).into())
     }
 
+    /// Adds an account with a random password, and tells it.
+    fn account(&self, name: &str) {
+        let added = random_password().and_then(|password| {
+            let mut add = self.s0();
+            add.args(["account", "add", name, "--password-stdin"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null());
+            let mut child = add.spawn()?;
+            if let Some(mut stdin) = child.stdin.take() {
+                writeln!(stdin, "{password}")?;
+            }
+            Ok(child.wait()?.success().then_some(password))
+        });
+        match added {
+            Ok(Some(password)) => say(&format!("{ACCOUNT_IS}{name} {password}")),
+            // It said why itself.
+            Ok(None) => {}
+            Err(error) => say(&format!("could not make the account {name}: {error}")),
+        }
+    }
+
     fn s0(&self) -> Command {
         let mut command = Command::new(&self.s0);
         command.arg("--root").arg(&self.root).stdin(Stdio::null());
@@ -195,6 +221,16 @@ impl Trial {
     fn cannot(&self, what: &str, error: &std::io::Error) -> String {
         format!("could not {what} {}: {error}", self.root.display())
     }
+}
+
+/// Sixteen characters that are easily told apart and typed: 80 bits.
+fn random_password() -> std::io::Result<String> {
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut bytes = [0; 16];
+    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    let letter = |byte: &u8| char::from(ALPHABET[usize::from(byte % 32)]);
+    let letters: Vec<char> = bytes.iter().map(letter).collect();
+    Ok(letters.chunks(4).map(String::from_iter).collect::<Vec<_>>().join("-"))
 }
 
 /// What an example needs and this machine lacks: an account, or a program named by an absolute path in its command.
