@@ -25,5 +25,6 @@ pub mod seccomp;
 pub mod session;
 pub mod spawn;
 pub mod started;
+pub mod terminal;
 
 pub use fault::{Context, Fault};
