@@ -34,7 +34,7 @@ pub enum Stage {
 /// A packet not sent yet.
 struct Outgoing {
     bytes: Vec<u8>,
-    descriptor: Option<OwnedFd>,
+    descriptors: Vec<OwnedFd>,
 }
 
 /// Several messages go into one packet up to this size.
@@ -88,21 +88,19 @@ impl Control {
         wire::encode(message, &mut bytes);
         self.queued_bytes += bytes.len();
         match self.queue.back_mut() {
-            Some(last) if last.descriptor.is_none() && last.bytes.len() + bytes.len() <= BATCH_BYTES => {
+            Some(last) if last.descriptors.is_empty() && last.bytes.len() + bytes.len() <= BATCH_BYTES => {
                 last.bytes.extend_from_slice(&bytes);
             }
-            _ => self.queue.push_back(Outgoing { bytes, descriptor: None }),
+            _ => self.queue.push_back(Outgoing { bytes, descriptors: Vec::new() }),
         }
     }
 
-    /// To be said with a descriptor, of which a duplicate is sent.
-    pub fn say_with(&mut self, message: &FromInit, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+    /// To be said with descriptors, in a packet of its own.
+    pub fn say_with(&mut self, message: &FromInit, descriptors: Vec<OwnedFd>) {
         let mut bytes = Vec::new();
         wire::encode(message, &mut bytes);
         self.queued_bytes += bytes.len();
-        let descriptor = rustix::io::fcntl_dupfd_cloexec(descriptor, 0)?;
-        self.queue.push_back(Outgoing { bytes, descriptor: Some(descriptor) });
-        Ok(())
+        self.queue.push_back(Outgoing { bytes, descriptors });
     }
 
     /// The replay is queued whole, however long it is; the limit counts from here.
@@ -115,7 +113,7 @@ impl Control {
     pub fn flush(&mut self, poll: &Poll) -> io::Result<()> {
         while let Some(first) = self.queue.front() {
             debug_assert!(first.bytes.len() <= PACKET_MAX);
-            let descriptors: Vec<BorrowedFd<'_>> = first.descriptor.iter().map(AsFd::as_fd).collect();
+            let descriptors: Vec<BorrowedFd<'_>> = first.descriptors.iter().map(AsFd::as_fd).collect();
             match packet::send(self.socket.as_fd(), &first.bytes, &descriptors)? {
                 Sent::Later => break,
                 Sent::All => {

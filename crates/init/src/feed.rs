@@ -39,7 +39,7 @@ impl Feed {
         poll.add(socket.as_fd(), Token::Feed, EventFlags::IN)?;
         self.socket = Some(socket);
         self.items.push_back(Item::Syslog);
-        self.items.extend(units.names().cloned().map(Item::Pipe));
+        self.items.extend(units.with_output().cloned().map(Item::Pipe));
         Ok(())
     }
 
@@ -101,13 +101,15 @@ impl Feed {
             // What is forgotten before it was told is not told.
             let told = match item {
                 Item::Syslog => syslog.map(|_| (Message::Syslog, None)),
-                Item::Pipe(name) => match units.get(name) {
-                    None => None,
-                    Some(unit) => {
-                        let message = Message::Pipe { unit: name.clone(), group: unit.group };
-                        Some((message, Some(unit.output.reader()?)))
+                Item::Pipe(name) => {
+                    match units.get(name).and_then(|unit| Some((unit, unit.output.as_ref()?))) {
+                        None => None,
+                        Some((unit, output)) => {
+                            let message = Message::Pipe { unit: name.clone(), group: unit.group };
+                            Some((message, Some(output.reader()?)))
+                        }
                     }
-                },
+                }
                 Item::Group(name) => units
                     .get(name)
                     .map(|unit| (Message::Group { unit: name.clone(), group: unit.group }, None)),

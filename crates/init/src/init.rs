@@ -30,8 +30,10 @@ pub struct SessionMade {
     pub facilities: Facilities,
     /// Starts its programs.
     pub launcher: Launcher,
-    /// Its `/dev/log`.
-    pub syslog: OwnedFd,
+    /// Its `/dev/log`, if it has services.
+    pub syslog: Option<OwnedFd>,
+    /// Why the last user who was to enter could not.
+    pub not_entered: Option<i32>,
 }
 
 /// PID 1 of a session.
@@ -113,7 +115,7 @@ impl Init {
             }
             self.watch_fresh();
             self.replay_if_settled();
-            let syslog = self.session_made.as_ref().map(|made| &made.syslog);
+            let syslog = self.session_made.as_ref().and_then(|made| made.syslog.as_ref());
             self.feed.flush(&self.units, syslog, &self.poll);
             self.flush();
             if self.failed {

@@ -7,18 +7,19 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::event::epoll::EventFlags;
 use session0_model::id::LaunchId;
 use session0_model::launch::exit::{ExitStatus, LaunchFailure, LaunchPhase, Usage};
-use session0_model::launch::plan::{LaunchPlan, Role};
-use session0_model::launch::wire::{FromInit, Remains, SignalTo};
+use session0_model::launch::plan::{LaunchPlan, Role, Size, Streams};
+use session0_model::launch::wire::{FromInit, Remains, SignalTo, key};
 use session0_model::time::Time;
-use session0_sys::launch::{Outcome, Place, failure, outcome};
+use session0_sys::launch::{Outcome, Place, Standard, failure, outcome};
 use session0_sys::reaper::Reaped;
-use session0_sys::{packet, pidfd, process};
+use session0_sys::terminal::{self, Terminal};
+use session0_sys::{packet, pidfd, pipe, process};
 
 use crate::directory;
 use crate::exits::Exit;
 use crate::init::Init;
 use crate::poll::Token;
-use crate::unit::{Novelty, OpenFault, Population};
+use crate::unit::{Novelty, Population};
 
 /// One launch whose main process is alive.
 pub struct Launch {
@@ -30,6 +31,19 @@ pub struct Launch {
     pub state: State,
     /// The main process, if SetMain made one of it that is not our own child.
     main: Option<OwnedFd>,
+    /// The other ends of a user's streams, for the daemon as soon as exec happened.
+    ends: Vec<OwnedFd>,
+}
+
+/// What a child is given.
+struct Given<'a> {
+    standard: Standard<'a>,
+    /// Descriptors 3 and following.
+    extra: &'a [BorrowedFd<'a>],
+    /// What is executed, if not by its plan's path.
+    program: Option<BorrowedFd<'a>>,
+    /// The other ends, for the daemon.
+    ends: Vec<OwnedFd>,
 }
 
 /// What a logger is given besides what every program gets.
@@ -104,7 +118,70 @@ impl Init {
         self.settle_fresh();
     }
 
-    fn try_launch(&mut self, launch: LaunchId, name: &str, plan: &LaunchPlan) -> Result<(), LaunchFailure> {
+    /// Starts a user's program, with streams of its own.
+    pub fn launch_with(&mut self, launch: LaunchId, unit: &str, plan: &LaunchPlan, streams: Streams) {
+        let tried = match streams {
+            Streams::Terminal(size) => self.try_launch_on_terminal(launch, unit, plan, size),
+            Streams::Pipes => self.try_launch_with_pipes(launch, unit, plan),
+        };
+        if let Err(failure) = tried {
+            self.say(&FromInit::LaunchFailed { launch, failure });
+        }
+        self.settle_fresh();
+    }
+
+    fn try_launch_on_terminal(
+        &mut self,
+        launch: LaunchId,
+        name: &str,
+        plan: &LaunchPlan,
+        size: Size,
+    ) -> Result<(), LaunchFailure> {
+        self.make_users_unit(launch, name, plan)?;
+        let Terminal { master, slave } =
+            terminal::open(size, plan.uid).map_err(during(LaunchPhase::Output))?;
+        let ends = vec![master.try_clone().map_err(during(LaunchPhase::Output))?];
+        let kept = self.store.keep(terminal_key(launch), master);
+        kept.map_err(|_| failure(LaunchPhase::Output, rustix::io::Errno::MFILE.raw_os_error()))?;
+        let given = Given { standard: Standard::Terminal(slave.as_fd()), extra: &[], program: None, ends };
+        let cloned = self.clone_child(launch, name, plan, given);
+        if cloned.is_err() {
+            self.store.release(&terminal_key(launch));
+        }
+        cloned
+    }
+
+    fn try_launch_with_pipes(
+        &mut self,
+        launch: LaunchId,
+        name: &str,
+        plan: &LaunchPlan,
+    ) -> Result<(), LaunchFailure> {
+        self.make_users_unit(launch, name, plan)?;
+        let pipe = || pipe::owned(plan.uid, plan.gid).map_err(during(LaunchPhase::Output));
+        let ((input, to_input), (from_output, output), (from_error, error)) = (pipe()?, pipe()?, pipe()?);
+        let standard = Standard::Pipes([input.as_fd(), output.as_fd(), error.as_fd()]);
+        let ends = vec![to_input, from_output, from_error];
+        self.clone_child(launch, name, plan, Given { standard, extra: &[], program: None, ends })
+    }
+
+    fn make_users_unit(
+        &mut self,
+        launch: LaunchId,
+        name: &str,
+        plan: &LaunchPlan,
+    ) -> Result<(), LaunchFailure> {
+        if let Some(errno) = self.session_made.as_ref().and_then(|made| made.not_entered) {
+            return Err(failure(LaunchPhase::Namespace, errno));
+        }
+        match plan.role {
+            Role::Program => self.make_unit(launch, name, plan),
+            Role::Logger => Err(failure(LaunchPhase::Descriptors, rustix::io::Errno::INVAL.raw_os_error())),
+        }
+    }
+
+    /// Everything a launch needs but its streams.
+    fn make_unit(&mut self, launch: LaunchId, name: &str, plan: &LaunchPlan) -> Result<(), LaunchFailure> {
         let Some(session) = &self.session_made else {
             return Err(failure(LaunchPhase::Group, rustix::io::Errno::NXIO.raw_os_error()));
         };
@@ -114,27 +191,42 @@ impl Init {
         if self.exits.full() {
             return Err(failure(LaunchPhase::Group, rustix::io::Errno::AGAIN.raw_os_error()));
         }
-        let novelty = self.units.open(name).map_err(|fault| match fault {
-            OpenFault::Group(error) => during(LaunchPhase::Group)(error),
-            OpenFault::Output(error) => during(LaunchPhase::Output)(error),
-        })?;
-        match novelty {
-            Novelty::New => self.feed.pipe(name),
-            Novelty::Group => self.feed.group(name),
-            Novelty::Known => {}
+        let group = self.units.open(name).map_err(during(LaunchPhase::Group))?;
+        let logged = self.units.get(name).is_some_and(|unit| unit.output.is_some());
+        if logged && group == Novelty::New {
+            self.feed.group(name);
         }
         let limited = self.units.limit(name, &plan.limits, session.facilities);
         limited.map_err(during(LaunchPhase::Limits))?;
-        directory::make(name, plan).map_err(during(LaunchPhase::Directory))?;
+        directory::make(name, plan).map_err(during(LaunchPhase::Directory))
+    }
+
+    fn try_launch(&mut self, launch: LaunchId, name: &str, plan: &LaunchPlan) -> Result<(), LaunchFailure> {
+        self.make_unit(launch, name, plan)?;
+        match self.units.open_output(name).map_err(during(LaunchPhase::Output))? {
+            Novelty::New => self.feed.pipe(name),
+            Novelty::Known => {}
+        }
         let Some(unit) = self.units.get_mut(name) else {
             return Err(failure(LaunchPhase::Group, rustix::io::Errno::NOENT.raw_os_error()));
         };
-        unit.give_output_to(plan.uid, plan.gid).map_err(during(LaunchPhase::Output))?;
+        let output = unit.writer(plan.uid, plan.gid).map_err(during(LaunchPhase::Output))?;
+        let standard = Standard::Output(output.as_fd());
         let logger = match plan.role {
-            Role::Program => None,
-            Role::Logger => Some(self.logger_descriptors().map_err(during(LaunchPhase::Descriptors))?),
+            Role::Program => {
+                let given = Given { standard, extra: &[], program: None, ends: Vec::new() };
+                return self.clone_child(launch, name, plan, given);
+            }
+            Role::Logger => self.logger_descriptors().map_err(during(LaunchPhase::Descriptors))?,
         };
-        self.clone_child(launch, name, plan, logger)
+        let extra = [logger.theirs.as_fd(), logger.directory.as_fd()];
+        let program = logger.program.as_ref().map(AsFd::as_fd);
+        self.clone_child(launch, name, plan, Given { standard, extra: &extra, program, ends: Vec::new() })?;
+        if let Err(error) = self.feed.connect(logger.ours, &self.units, &self.poll) {
+            // It sees the end of its feed and ends; the next one may have more luck.
+            complain!("session0-init: cannot feed the logger: {error}");
+        }
+        Ok(())
     }
 
     fn logger_descriptors(&self) -> io::Result<Logger> {
@@ -152,20 +244,14 @@ impl Init {
         launch: LaunchId,
         name: &str,
         plan: &LaunchPlan,
-        logger: Option<Logger>,
+        given: Given<'_>,
     ) -> Result<(), LaunchFailure> {
         let groups = self.units.open_groups(name).map_err(during(LaunchPhase::Group))?;
-        let (Some(session), Some(unit)) = (&self.session_made, self.units.get_mut(name)) else {
-            return Err(failure(LaunchPhase::Group, rustix::io::Errno::NOENT.raw_os_error()));
+        let Some(session) = &self.session_made else {
+            return Err(failure(LaunchPhase::Group, rustix::io::Errno::NXIO.raw_os_error()));
         };
-        let extra: Vec<BorrowedFd<'_>> = match &logger {
-            Some(logger) => vec![logger.theirs.as_fd(), logger.directory.as_fd()],
-            None => Vec::new(),
-        };
-        let output = unit.output.writer().map_err(during(LaunchPhase::Output))?;
-        let program = logger.as_ref().and_then(|logger| logger.program.as_ref()).map(AsFd::as_fd);
-        let (group, v1, output) = (groups.v2(), groups.v1(), output.as_fd());
-        let place = Place { group, v1, output, extra: &extra, program };
+        let Given { standard, extra, program, ends } = given;
+        let place = Place { group: groups.v2(), v1: groups.v1(), standard, extra, program };
         let child = session.launcher.start(plan, &place)?;
         // From here on there is a child: errors must not make it be forgotten.
         self.launches.by_pid.insert(child.pid, launch);
@@ -173,13 +259,7 @@ impl Init {
         self.launches.starting += 1;
         let state = State::Starting { fate: child.fate, told: Told::Nothing };
         let unit = name.to_owned();
-        self.launches.table.insert(launch, Launch { unit, pid: child.pid, state, main: None });
-        if let Some(logger) = logger
-            && let Err(error) = self.feed.connect(logger.ours, &self.units, &self.poll)
-        {
-            // It sees the end of its feed and ends; the next one may have more luck.
-            complain!("session0-init: cannot feed the logger: {error}");
-        }
+        self.launches.table.insert(launch, Launch { unit, pid: child.pid, state, main: None, ends });
         Ok(())
     }
 
@@ -218,16 +298,19 @@ impl Init {
                 self.poll.remove(fate.as_fd());
                 let at = process::now();
                 let (pid, unit) = (entry.pid, entry.unit.clone());
+                let ends = std::mem::take(&mut entry.ends);
                 entry.state = State::Running(at);
                 self.launches.starting -= 1;
                 if told == Told::Nothing {
                     let group = self.units.get(&unit).map_or(0, |unit| unit.group);
+                    self.say_streams(launch, ends);
                     self.say(&FromInit::Launched { launch, pid, group, at });
                 }
             }
             Outcome::Failed(failure) => {
                 self.poll.remove(fate.as_fd());
                 let unit = self.launches.remove(launch).map(|gone| gone.unit).unwrap_or_default();
+                self.store.release(&terminal_key(launch));
                 if told == Told::Nothing && self.talking() {
                     self.say(&FromInit::LaunchFailed { launch, failure });
                 } else {
@@ -235,6 +318,17 @@ impl Init {
                     self.ended(launch, &unit, ExitStatus::Exited(EXEC_FAILED), Usage::default());
                 }
             }
+        }
+    }
+
+    /// Hands the other ends of a user's streams to the daemon. Without one they are closed: of a terminal the next daemon gets
+    /// what is kept; pipes were for a client that the one before had, and are gone with both.
+    fn say_streams(&mut self, launch: LaunchId, ends: Vec<OwnedFd>) {
+        if !ends.is_empty()
+            && self.talking()
+            && let Some(control) = &mut self.control
+        {
+            control.say_with(&FromInit::Streams { launch }, ends);
         }
     }
 
@@ -336,6 +430,11 @@ const ABOVE_GRANTED: i32 = 8;
 
 /// What a shell says of a program that could not be executed.
 const EXEC_FAILED: u8 = 127;
+
+/// Where the master of a launch's terminal is kept.
+fn terminal_key(launch: LaunchId) -> String {
+    format!("{}{}", key::TERMINAL, launch.0)
+}
 
 fn during(phase: LaunchPhase) -> impl Fn(io::Error) -> LaunchFailure {
     move |error| failure(phase, error.raw_os_error().unwrap_or(rustix::io::Errno::IO.raw_os_error()))

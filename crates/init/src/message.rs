@@ -1,11 +1,12 @@
 //! What the daemon says, done.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use session0_model::launch::session_plan::SessionPlan;
+use session0_model::launch::session_plan::{SessionKind, SessionPlan, UserPlan};
 use session0_model::launch::wire::{self, FromInit, PROTOCOL_OLDEST, ToInit};
 use session0_sys::launch::Launcher;
-use session0_sys::{process, session};
+use session0_sys::process;
+use session0_sys::session::{self, Walls};
 
 use crate::control::{SPOKEN, Stage};
 use crate::init::{Init, SessionMade};
@@ -38,7 +39,7 @@ impl Init {
             (ToInit::Hello { .. }, _) | (_, None | Some(Stage::Greeting)) => return Err(Nonsense),
             (message, Some(Stage::Settling { .. } | Stage::Talking)) => match message {
                 ToInit::Hello { .. } => return Err(Nonsense),
-                ToInit::Prepare(plan) => self.prepare(&plan)?,
+                ToInit::Prepare(plan) => self.prepare(&plan, &SessionKind::Services)?,
                 ToInit::Launch { launch, unit, plan } => self.launch(launch, &unit, &plan),
                 ToInit::Signal { launch, signal, to } => self.signal(launch, signal, to),
                 ToInit::Kill { unit } => self.kill(&unit),
@@ -54,8 +55,14 @@ impl Init {
                 ToInit::Forget { unit } => self.forget(&unit),
                 ToInit::LogDirectory => self.log_directory = Some(descriptors.next().ok_or(Nonsense)?),
                 ToInit::LoggerProgram => self.logger_program = Some(descriptors.next().ok_or(Nonsense)?),
-                ToInit::PrepareKind { .. } | ToInit::Enter(_) | ToInit::LaunchWith { .. } => {
-                    return Err(Nonsense);
+                ToInit::PrepareKind { plan, kind } => self.prepare(&plan, &kind)?,
+                ToInit::Enter(plan) => {
+                    let passwd = descriptors.next().ok_or(Nonsense)?;
+                    let group = descriptors.next().ok_or(Nonsense)?;
+                    self.enter(&plan, passwd.as_fd(), group.as_fd())?;
+                }
+                ToInit::LaunchWith { launch, unit, plan, streams } => {
+                    self.launch_with(launch, &unit, &plan, streams);
                 }
             },
         }
@@ -83,8 +90,9 @@ impl Init {
             control.say(&FromInit::Stored { key: key.clone(), bytes: bytes.clone() });
         }
         for (key, descriptor) in self.store.kept() {
-            if let Err(error) = control.say_with(&FromInit::Kept { key: key.clone() }, descriptor) {
-                complain!("session0-init: cannot duplicate what is kept as {key}: {error}");
+            match descriptor.try_clone_to_owned() {
+                Ok(duplicate) => control.say_with(&FromInit::Kept { key: key.clone() }, vec![duplicate]),
+                Err(error) => complain!("session0-init: cannot duplicate what is kept as {key}: {error}"),
             }
         }
         for (launch, entry) in &mut self.launches.table {
@@ -106,11 +114,11 @@ impl Init {
         control.replayed();
     }
 
-    fn prepare(&mut self, plan: &SessionPlan) -> Result<(), Nonsense> {
+    fn prepare(&mut self, plan: &SessionPlan, kind: &SessionKind) -> Result<(), Nonsense> {
         if self.session_made.is_some() || plan.session != self.session {
             return Err(Nonsense);
         }
-        let prepared = match session::prepare(plan) {
+        let prepared = match session::prepare(plan, kind) {
             Ok(prepared) => prepared,
             Err(fault) => {
                 complain!("session0-init {}: {fault}", self.session);
@@ -120,20 +128,39 @@ impl Init {
                 return Ok(());
             }
         };
-        let launcher = Launcher::new(plan.capabilities, self.open_files, self.oom).map_err(|error| {
-            complain!("session0-init {}: cannot open /dev/null: {error}", self.session);
-            Nonsense
-        })?;
-        self.session_made =
-            Some(SessionMade { facilities: plan.facilities, launcher, syslog: prepared.syslog });
+        let walls = Walls::of(kind);
+        let launcher =
+            Launcher::new(walls, plan.capabilities, self.open_files, self.oom).map_err(|error| {
+                complain!("session0-init {}: cannot open /dev/null: {error}", self.session);
+                Nonsense
+            })?;
+        let (facilities, syslog) = (plan.facilities, prepared.syslog);
+        self.session_made = Some(SessionMade { facilities, launcher, syslog, not_entered: None });
         for (key, descriptor) in prepared.kept {
             if let Some(control) = &mut self.control {
-                let said = control.say_with(&FromInit::Kept { key: key.clone() }, descriptor.as_fd());
-                said.map_err(|_| Nonsense)?;
+                let duplicate = descriptor.try_clone().map_err(|_| Nonsense)?;
+                control.say_with(&FromInit::Kept { key: key.clone() }, vec![duplicate]);
             }
             self.store.keep(key, descriptor).map_err(|_| Nonsense)?;
         }
         self.say(&FromInit::Prepared);
+        Ok(())
+    }
+
+    fn enter(
+        &mut self,
+        plan: &UserPlan,
+        passwd: BorrowedFd<'_>,
+        group: BorrowedFd<'_>,
+    ) -> Result<(), Nonsense> {
+        let Some(made) = &mut self.session_made else { return Err(Nonsense) };
+        made.not_entered = match session::enter(plan, passwd, group) {
+            Ok(()) => None,
+            Err(fault) => {
+                complain!("session0-init {}: {fault}", self.session);
+                Some(fault.errno)
+            }
+        };
         Ok(())
     }
 
@@ -149,7 +176,9 @@ impl Init {
     }
 
     fn forget(&mut self, name: &str) {
-        if self.units.forget(name, &self.poll) {
+        let logged = self.units.get(name).is_some_and(|unit| unit.output.is_some());
+        self.units.forget(name, &self.poll);
+        if logged {
             self.feed.gone(name);
         }
     }

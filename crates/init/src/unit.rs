@@ -1,4 +1,4 @@
-//! The units: each a control group, an output pipe, and what is still to be done about them.
+//! The units: each a control group, a service's output pipe, and what is still to be done about them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,8 +19,8 @@ pub struct Unit {
     /// Its group's id.
     pub group: u64,
     groups: UnitGroups,
-    /// Its output. It stays here, so that neither a service's death nor the logger's loses a byte.
-    pub output: Held,
+    /// Its output, if it is a service's. It stays here, so that neither a service's death nor the logger's loses a byte.
+    pub output: Option<Held>,
     owner: Option<(u32, u32)>,
     /// While somebody wants to know when the group is empty.
     watch: Option<OwnedFd>,
@@ -45,13 +45,14 @@ pub enum Population {
 }
 
 impl Unit {
-    /// Gives its output to an account, so that a service can open `/dev/stdout`.
-    pub fn give_output_to(&mut self, uid: u32, gid: u32) -> io::Result<()> {
+    /// A write end of its output, which is this account's from now on, so that a service can open `/dev/stdout`.
+    pub fn writer(&mut self, uid: u32, gid: u32) -> io::Result<OwnedFd> {
+        let output = self.output.as_mut().ok_or(io::ErrorKind::NotFound)?;
         if self.owner != Some((uid, gid)) {
-            self.output.give_to(uid, gid)?;
+            output.give_to(uid, gid)?;
             self.owner = Some((uid, gid));
         }
-        Ok(())
+        output.writer()
     }
 
     /// Does not want to know any more when its group is empty.
@@ -76,14 +77,12 @@ pub struct Units {
     leaving: Vec<String>,
 }
 
-/// What the logger does not know yet about a unit.
+/// Whether something of a unit is there only now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Novelty {
-    /// It was made now.
+    /// It was made for this launch.
     New,
-    /// Its group was made anew.
-    Group,
-    /// Nothing.
+    /// It was there.
     Known,
 }
 
@@ -93,30 +92,39 @@ impl Units {
         Units { work, last_number: 0, table: BTreeMap::new(), leaving: Vec::new() }
     }
 
-    /// Finds or makes a unit: its group and its output.
-    pub fn open(&mut self, name: &str) -> Result<Novelty, OpenFault> {
+    /// Finds or makes a unit and its group: returns whether its group is new.
+    pub fn open(&mut self, name: &str) -> io::Result<Novelty> {
         self.leaving.retain(|leaving| leaving != name);
         match self.table.get_mut(name) {
             None => {
-                let groups = self.work.make(name).map_err(OpenFault::Group)?;
-                let output = Held::new().map_err(OpenFault::Output)?;
+                let groups = self.work.make(name)?;
                 self.last_number += 1;
                 let (number, group) = (self.last_number, groups.id);
                 let history = History::Fresh;
-                let unit = Unit { number, group, groups, output, owner: None, watch: None, history };
+                let unit = Unit { number, group, groups, output: None, owner: None, watch: None, history };
                 self.table.insert(name.to_owned(), unit);
                 Ok(Novelty::New)
             }
             Some(unit) => match unit.history {
                 History::Fresh => Ok(Novelty::Known),
                 History::Killed => {
-                    self.work.renew(name, &mut unit.groups).map_err(OpenFault::Group)?;
+                    self.work.renew(name, &mut unit.groups)?;
                     unit.group = unit.groups.id;
                     unit.history = History::Fresh;
-                    Ok(Novelty::Group)
+                    Ok(Novelty::New)
                 }
             },
         }
+    }
+
+    /// Finds or makes a unit's output.
+    pub fn open_output(&mut self, name: &str) -> io::Result<Novelty> {
+        let unit = self.table.get_mut(name).ok_or(io::ErrorKind::NotFound)?;
+        if unit.output.is_some() {
+            return Ok(Novelty::Known);
+        }
+        unit.output = Some(Held::new()?);
+        Ok(Novelty::New)
     }
 
     /// Makes a unit's limits these.
@@ -177,19 +185,18 @@ impl Units {
         self.table.get_mut(name)
     }
 
-    /// All names.
-    pub fn names(&self) -> impl Iterator<Item = &String> {
-        self.table.keys()
+    /// The names of those with an output.
+    pub fn with_output(&self) -> impl Iterator<Item = &String> {
+        self.table.iter().filter(|(_, unit)| unit.output.is_some()).map(|(name, _)| name)
     }
 
-    /// Removes a unit and its groups. `false`: there was none.
-    pub fn forget(&mut self, name: &str, poll: &Poll) -> bool {
-        let Some(mut unit) = self.table.remove(name) else { return false };
+    /// Removes a unit and its groups.
+    pub fn forget(&mut self, name: &str, poll: &Poll) {
+        let Some(mut unit) = self.table.remove(name) else { return };
         unit.unwatch(poll);
         drop(unit);
         self.leaving.push(name.to_owned());
         self.sweep();
-        true
     }
 
     /// Removes what could not be removed before: a process that has ended may keep its group a moment longer.
@@ -197,13 +204,4 @@ impl Units {
         let work = &self.work;
         self.leaving.retain(|name| work.remove(name).is_err());
     }
-}
-
-/// Why a unit could not be made.
-#[derive(Debug)]
-pub enum OpenFault {
-    /// Its group.
-    Group(io::Error),
-    /// Its pipe.
-    Output(io::Error),
 }

@@ -19,11 +19,13 @@ use session0_model::launch::plan::{Elevation, LaunchPlan, Network, UserNamespace
 use crate::mount::{self, Depth};
 use crate::process::OomScore;
 use crate::seccomp;
+use crate::session::Walls;
 use crate::spawn::{CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP};
 
 /// What all launches of an init have in common.
 pub struct Launcher {
     null: OwnedFd,
+    walls: Walls,
     capabilities: u64,
     open_files: Rlimit,
     oom: OomScore,
@@ -37,12 +39,23 @@ pub struct Place<'a> {
     pub group: BorrowedFd<'a>,
     /// The unit's own v1 groups, where it has limits of its own on v1.
     pub v1: [Option<BorrowedFd<'a>>; 3],
-    /// Standard output and error.
-    pub output: BorrowedFd<'a>,
+    /// Standard input, output and error.
+    pub standard: Standard<'a>,
     /// Descriptors 3 and following. All of ours must have numbers above theirs.
     pub extra: &'a [BorrowedFd<'a>],
     /// What is executed, if not the plan's program by its path. It must have a number above those of `extra`, too.
     pub program: Option<BorrowedFd<'a>>,
+}
+
+/// What a program has as standard input, output and error.
+#[derive(Debug)]
+pub enum Standard<'a> {
+    /// A service: nothing as input, this as output and error.
+    Output(BorrowedFd<'a>),
+    /// A user's program: this terminal as all three, which becomes its controlling one.
+    Terminal(BorrowedFd<'a>),
+    /// A user's program: these.
+    Pipes([BorrowedFd<'a>; 3]),
 }
 
 /// A child on its way to exec.
@@ -67,10 +80,10 @@ pub enum Outcome {
 
 impl Launcher {
     /// `capabilities`: the session's bounding set. `open_files` and `oom`: what children get back.
-    pub fn new(capabilities: u64, open_files: Rlimit, oom: OomScore) -> io::Result<Launcher> {
+    pub fn new(walls: Walls, capabilities: u64, open_files: Rlimit, oom: OomScore) -> io::Result<Launcher> {
         let null = rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
         let filter = seccomp::user_namespace_filter();
-        Ok(Launcher { null, capabilities, open_files, oom, filter })
+        Ok(Launcher { null, walls, capabilities, open_files, oom, filter })
     }
 
     /// Clones the child. It goes on by itself; look at its fate with [`outcome`].
@@ -268,9 +281,13 @@ impl ChildLaunch<'_> {
     }
 
     fn namespaces(&self) -> Step {
-        // Its own group is the root of all groups it hears of.
-        // SAFETY: a cgroup namespace of our own shares no memory and no descriptors with anybody.
-        unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWCGROUP) }.during(LaunchPhase::Namespace)?;
+        match self.launcher.walls {
+            // Its own group is the root of all groups it hears of.
+            // SAFETY: a cgroup namespace of our own shares no memory and no descriptors with anybody.
+            Walls::Up => unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWCGROUP) }
+                .during(LaunchPhase::Namespace)?,
+            Walls::Down => {}
+        }
         if !self.texts.write.is_empty() {
             // SAFETY: a mount namespace of our own shares no memory and no descriptors with anybody.
             unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }.during(LaunchPhase::Namespace)?;
@@ -286,7 +303,11 @@ impl ChildLaunch<'_> {
 
     fn descriptors(&self) -> Step {
         let phase = LaunchPhase::Descriptors;
-        let standard = [self.launcher.null.as_fd(), self.place.output, self.place.output];
+        let standard = match self.place.standard {
+            Standard::Output(output) => [self.launcher.null.as_fd(), output, output],
+            Standard::Terminal(terminal) => [terminal; 3],
+            Standard::Pipes(pipes) => pipes,
+        };
         let all = standard.iter().chain(self.place.extra);
         let mut next: RawFd = 0;
         for descriptor in all {
@@ -302,6 +323,10 @@ impl ChildLaunch<'_> {
             return Err(last(phase));
         }
         rustix::process::setsid().during(phase)?;
+        match self.place.standard {
+            Standard::Terminal(terminal) => rustix::process::ioctl_tiocsctty(terminal).during(phase)?,
+            Standard::Output(_) | Standard::Pipes(_) => {}
+        }
         // Actions are all the default already: init's own are, see `session::begin`.
         crate::process::unblock_signals().during(phase)
     }
@@ -316,7 +341,10 @@ impl ChildLaunch<'_> {
 
     /// Before the uid changes: it needs CAP_SETPCAP.
     fn bounding_set(&self) -> Result<(), Errno> {
-        let mut surplus = self.launcher.capabilities & !self.plan.capabilities;
+        let mut surplus = match self.launcher.walls {
+            Walls::Up => self.launcher.capabilities & !self.plan.capabilities,
+            Walls::Down => 0,
+        };
         while surplus != 0 {
             let lowest = surplus & surplus.wrapping_neg();
             rustix::thread::remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(lowest))?;
@@ -330,9 +358,11 @@ impl ChildLaunch<'_> {
             Elevation::Deny => rustix::thread::set_no_new_privs(true).during(LaunchPhase::Filter)?,
             Elevation::Contained => {}
         }
-        match self.plan.user_namespaces {
-            UserNamespaces::Denied => seccomp::install_raw(&self.launcher.filter).during(LaunchPhase::Filter),
-            UserNamespaces::Allowed => Ok(()),
+        match (self.plan.user_namespaces, self.launcher.walls) {
+            (UserNamespaces::Denied, Walls::Up) => {
+                seccomp::install_raw(&self.launcher.filter).during(LaunchPhase::Filter)
+            }
+            (UserNamespaces::Allowed, _) | (UserNamespaces::Denied, Walls::Down) => Ok(()),
         }
     }
 
@@ -349,13 +379,21 @@ impl ChildLaunch<'_> {
         rustix::thread::set_thread_res_uid(uid, uid, uid)
     }
 
+    /// What the program has from its start. A user's has nothing: his plan's set bounds what set-uid programs may gain.
     fn granted(&self) -> u64 {
-        self.plan.capabilities & self.launcher.capabilities
+        match (&self.place.standard, self.plan.uid) {
+            (Standard::Output(_), _) | (_, 0) => self.plan.capabilities & self.launcher.capabilities,
+            (Standard::Terminal(_) | Standard::Pipes(_), _) => 0,
+        }
     }
 
     /// Nothing of init's own is left. For root, exec makes the bounding set the permitted one; for others what is
     /// granted is made ambient.
     fn capabilities(&self) -> Result<(), Errno> {
+        if self.plan.uid == 0 && self.launcher.walls == Walls::Down {
+            // All that init has.
+            return Ok(());
+        }
         let granted = CapabilitySet::from_bits_retain(self.granted());
         let root = self.plan.uid == 0;
         let inheritable = if root { CapabilitySet::empty() } else { granted };

@@ -26,5 +26,6 @@ pub mod seccomp;
 pub mod session;
 pub mod spawn;
 pub mod started;
+pub mod terminal;
 
 pub use fault::{Context, Fault};

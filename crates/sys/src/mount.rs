@@ -63,6 +63,14 @@ pub fn attach_on(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()>
     Ok(rustix::mount::move_mount(tree, c"", target, c"", flags)?)
 }
 
+/// Attaches a detached tree beneath the mount whose root a descriptor is of: it is seen when that one goes (Linux 6.5).
+pub fn attach_beneath(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH
+        | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH
+        | MoveMountFlags::MOVE_MOUNT_BENEATH;
+    Ok(rustix::mount::move_mount(tree, c"", target, c"", flags)?)
+}
+
 /// Opens a path (of any kind) to clone it or to mount on it. `None`: there is nothing.
 pub fn open_target(path: &Path, resolve: ResolveFlags) -> io::Result<Option<OwnedFd>> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;

@@ -16,6 +16,14 @@ pub fn new() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read, write))
 }
 
+/// A pipe for a program of this user: both ends close-on-exec and blocking, as programs expect them. The user may open them
+/// again by `/dev/stdin` and its like.
+pub fn owned(uid: u32, gid: u32) -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::fs::fchown(&read, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+    Ok((read, write))
+}
+
 /// A pipe held by one descriptor, both of its ends. For a holder of many pipes that each child starts with copies of.
 #[derive(Debug)]
 pub struct Held {

@@ -3,15 +3,15 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use session0_model::id::{LaunchId, SESSION_ZERO};
-use session0_model::launch::exit::ExitStatus;
-use session0_model::launch::plan::{Elevation, Environment, LaunchPlan};
-use session0_model::launch::session_plan::{SessionPlan, Sizes};
+use session0_model::launch::exit::{ExitStatus, LaunchFailure};
+use session0_model::launch::plan::{Elevation, Environment, LaunchPlan, Streams};
+use session0_model::launch::session_plan::{SessionKind, SessionPlan, Shown, Sizes, UserPlan};
 use session0_model::launch::wire::{FromInit, PROTOCOL, ToInit, decode, encode};
 use session0_model::limit::PACKET_MAX;
 use session0_sys::cgroup::{Base, SessionGroups, SessionLimits};
@@ -39,7 +39,7 @@ pub struct Host {
     pub init: spawn::Child,
     pub control: OwnedFd,
     /// Said by init, not yet asked for.
-    pub said: VecDeque<(FromInit, Option<OwnedFd>)>,
+    pub said: VecDeque<(FromInit, Vec<OwnedFd>)>,
     last_launch: u64,
 }
 
@@ -48,15 +48,22 @@ static NUMBER: AtomicU64 = AtomicU64::new(0);
 impl Host {
     /// An init that is connected and has been greeted.
     pub fn start(limits: SessionLimits) -> Host {
+        Host::start_with(limits, Some(OwnTerminal::Denied))
+    }
+
+    /// The same with this device policy, or with none.
+    pub fn start_with(limits: SessionLimits, policy: Option<OwnTerminal>) -> Host {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let directory =
             std::env::temp_dir().join(format!("session0-init-test-{}-{number}", std::process::id()));
-        for name in ["state", "expose"] {
+        for name in ["state", "expose", "homes", "hidden"] {
             std::fs::create_dir_all(directory.join(name)).unwrap();
         }
         let base = Base::open(&directory).unwrap();
         let groups = SessionGroups::create(&base, SESSION_ZERO, &limits).unwrap();
-        device_policy::attach(groups.top(), OwnTerminal::Denied).unwrap();
+        if let Some(policy) = policy {
+            device_policy::attach(groups.top(), policy).unwrap();
+        }
         let socket = directory.join("init.sock");
         let listener = packet::listen(&socket, 0o600, 16).unwrap();
         let program = spawn::open_program(Path::new(env!("CARGO_BIN_EXE_session0-init"))).unwrap();
@@ -89,12 +96,122 @@ impl Host {
         let mut plan = host.plan();
         change(&mut plan);
         host.say(&ToInit::Prepare(plan));
-        match host
+        host.until_prepared();
+        host
+    }
+
+    /// A user's session, a little different.
+    pub fn user_with(change: impl FnOnce(&mut SessionPlan, &mut Shown)) -> Host {
+        let mut host = Host::start_with(SessionLimits::default(), Some(OwnTerminal::Allowed));
+        let (plan, kind) = host.user_kind(change);
+        host.say(&ToInit::PrepareKind { plan, kind });
+        host.until_prepared();
+        host
+    }
+
+    /// What makes a user's session.
+    pub fn user_kind(&self, change: impl FnOnce(&mut SessionPlan, &mut Shown)) -> (SessionPlan, SessionKind) {
+        let mut plan = self.plan();
+        plan.state_root = String::new();
+        plan.tripwire_uids = Vec::new();
+        let homes = self.directory.join("homes").to_str().unwrap().into();
+        let mut shown = Shown { homes: Some(homes), exposed: Vec::new() };
+        change(&mut plan, &mut shown);
+        (plan, SessionKind::User(shown))
+    }
+
+    /// A user's session with ada (64001) in it.
+    pub fn user() -> Host {
+        let mut host = Host::user_with(|_, _| {});
+        host.enter(64001, PASSWD, GROUP);
+        host
+    }
+
+    /// A session with its walls down.
+    pub fn xp() -> Host {
+        let mut host = Host::start_with(SessionLimits::default(), None);
+        let mut plan = host.plan();
+        plan.read_only = Vec::new();
+        let homes = host.directory.join("homes").to_str().unwrap().into();
+        let kind = SessionKind::Xp(Shown { homes: Some(homes), exposed: Vec::new() });
+        host.say(&ToInit::PrepareKind { plan, kind });
+        host.until_prepared();
+        host
+    }
+
+    pub fn until_prepared(&mut self) {
+        match self
             .until("Prepared", |said| matches!(said, FromInit::Prepared | FromInit::PrepareFailed { .. }))
         {
-            FromInit::Prepared => host,
+            FromInit::Prepared => {}
             other => panic!("{other:?}"),
         }
+    }
+
+    /// A user enters; the session sees these accounts.
+    pub fn enter(&mut self, uid: u32, passwd: &str, group: &str) {
+        let text = |text: &str| {
+            let memory = rustix::fs::memfd_create("accounts", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+            let mut file = std::fs::File::from(memory);
+            std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+            OwnedFd::from(file)
+        };
+        let mut packet = Vec::new();
+        let plan = UserPlan { uid, gid: uid, runtime_bytes: 8 << 20 };
+        encode(&ToInit::Enter(plan), &mut packet);
+        self.send_all(&packet, &[text(passwd).as_fd(), text(group).as_fd()]);
+    }
+
+    /// Starts a plan with streams and returns the other ends once exec happened.
+    pub fn launch_with(
+        &mut self,
+        unit: &str,
+        plan: LaunchPlan,
+        streams: Streams,
+    ) -> Result<(LaunchId, Vec<OwnedFd>), LaunchFailure> {
+        let launch = self.launch_number();
+        self.say(&ToInit::LaunchWith { launch, unit: unit.into(), plan, streams });
+        let outcome = self.until("Launched", |said| {
+            matches!(said, FromInit::Launched { launch: which, .. }
+                | FromInit::LaunchFailed { launch: which, .. } if *which == launch)
+        });
+        let told = |said: &FromInit| matches!(said, FromInit::Streams { launch: which } if *which == launch);
+        let index = self.said.iter().position(|(said, _)| told(said));
+        match outcome {
+            FromInit::Launched { .. } => {
+                let (_, ends) = self.said.remove(index.expect("streams come before Launched")).unwrap();
+                Ok((launch, ends))
+            }
+            FromInit::LaunchFailed { failure, .. } => {
+                assert_eq!(index, None, "nothing is given of a launch that failed");
+                Err(failure)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Runs a user's program with pipes and returns how it ended, and both its outputs.
+    pub fn piped(&mut self, unit: &str, plan: LaunchPlan, input: &str) -> (ExitStatus, String, String) {
+        let (launch, ends) = self.launch_with(unit, plan, Streams::Pipes).unwrap();
+        let [to_input, output, error] = <[OwnedFd; 3]>::try_from(ends).unwrap();
+        let mut to_input = std::fs::File::from(to_input);
+        std::io::Write::write_all(&mut to_input, input.as_bytes()).unwrap();
+        drop(to_input);
+        let error = std::thread::spawn(move || std::io::read_to_string(std::fs::File::from(error)).unwrap());
+        let output = std::io::read_to_string(std::fs::File::from(output)).unwrap();
+        (self.exit_of(launch), output, error.join().unwrap())
+    }
+
+    /// What ada's script writes, both outputs in one.
+    pub fn ada(&mut self, script: &str) -> String {
+        self.ada_with(script, |_| {})
+    }
+
+    /// The same with a changed plan.
+    pub fn ada_with(&mut self, script: &str, change: impl FnOnce(&mut LaunchPlan)) -> String {
+        let mut plan = user_plan(&format!("exec 2>&1\n{script}"));
+        change(&mut plan);
+        self.piped("ada", plan, "").1
     }
 
     pub fn plan(&self) -> SessionPlan {
@@ -123,9 +240,7 @@ impl Host {
 
     /// Drops the connection and makes a new one, as a new daemon does. Returns what was replayed.
     pub fn reconnect(&mut self) -> Vec<FromInit> {
-        self.control = packet::connect(&self.directory.join("init.sock")).unwrap();
-        self.said.clear();
-        self.greet();
+        self.connect_again();
         let mut replayed = Vec::new();
         loop {
             match self.next("Replayed").0 {
@@ -133,6 +248,18 @@ impl Host {
                 other => replayed.push(other),
             }
         }
+    }
+
+    /// The same, and what is replayed stays to be asked for.
+    pub fn connect_again(&mut self) {
+        self.control = packet::connect(&self.directory.join("init.sock")).unwrap();
+        self.said.clear();
+        self.greet();
+    }
+
+    /// Where the units' groups are.
+    pub fn work(&self) -> PathBuf {
+        self.base.as_ref().unwrap().path().join("session-0/work")
     }
 
     pub fn say(&self, message: &ToInit) {
@@ -146,25 +273,29 @@ impl Host {
             let mut one = Vec::new();
             encode(message, &mut one);
             if packet.len() + one.len() > PACKET_MAX {
-                self.send(&packet, None);
+                self.send_all(&packet, &[]);
                 packet.clear();
             }
             packet.extend(one);
         }
-        self.send(&packet, None);
+        self.send_all(&packet, &[]);
     }
 
     pub fn send(&self, packet: &[u8], descriptor: Option<&OwnedFd>) {
         let descriptors: Vec<_> = descriptor.iter().map(|descriptor| descriptor.as_fd()).collect();
+        self.send_all(packet, &descriptors);
+    }
+
+    pub fn send_all(&self, packet: &[u8], descriptors: &[BorrowedFd<'_>]) {
         let end = Instant::now() + PATIENCE;
-        while packet::send(self.control.as_fd(), packet, &descriptors).unwrap() == Sent::Later {
+        while packet::send(self.control.as_fd(), packet, descriptors).unwrap() == Sent::Later {
             assert!(Instant::now() < end, "init does not read");
             std::thread::sleep(Duration::from_micros(100));
         }
     }
 
     /// The next thing init says.
-    pub fn next(&mut self, expected: &str) -> (FromInit, Option<OwnedFd>) {
+    pub fn next(&mut self, expected: &str) -> (FromInit, Vec<OwnedFd>) {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(said) = self.said.pop_front() {
@@ -185,12 +316,13 @@ impl Host {
             Received::Nothing => {}
             Received::Closed => panic!("init closed the connection instead of saying {expected}"),
             Received::Packet { length, descriptors } => {
-                let mut descriptors = descriptors.into_iter();
+                let mut descriptors = Some(descriptors);
                 let mut rest = &buffer[..length];
                 while !rest.is_empty() {
                     let (message, after) = decode(rest).expect("init speaks its language");
                     rest = after;
-                    self.said.push_back((message, descriptors.next()));
+                    // A message with descriptors is alone in its packet.
+                    self.said.push_back((message, descriptors.take().unwrap_or_default()));
                 }
             }
         }
@@ -217,7 +349,7 @@ impl Host {
             .said
             .iter()
             .position(|(said, _)| matches!(said, FromInit::Kept { key: kept } if kept == key));
-        self.said.remove(index.expect("it is kept")).unwrap().1.expect("with a descriptor")
+        self.said.remove(index.expect("it is kept")).unwrap().1.pop().expect("with a descriptor")
     }
 
     pub fn launch_number(&mut self) -> LaunchId {
@@ -288,6 +420,10 @@ impl Drop for Host {
         }
     }
 }
+
+/// The accounts that a session with ada in it sees.
+pub const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nada:x:64001:64001:Ada:/home/ada:/bin/sh\nbob:x:64002:64002::/home/bob:/bin/sh\n";
+pub const GROUP: &str = "root:x:0:\ntty:x:5:\nada:x:64001:\nbob:x:64002:ada\n";
 
 /// A root shell with everything on.
 pub fn shell_plan(script: &str) -> LaunchPlan {

@@ -21,7 +21,8 @@ pub struct LaunchPlan {
     pub gid: u32,
     /// Supplementary groups.
     pub groups: Vec<u32>,
-    /// Capability bounding set as the kernel's bit mask. For a uid other than 0 these are also made ambient.
+    /// Capability bounding set as the kernel's bit mask. For a uid other than 0 these are also made ambient, but not for a
+    /// program whose streams are a user's ([`Streams`]): that one has none, and these are what set-uid programs may gain.
     pub capabilities: u64,
     /// Limits of its own; all `None` costs nothing.
     pub limits: Limits,

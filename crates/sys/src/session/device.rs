@@ -1,4 +1,4 @@
-//! /dev: a file system of our own with the harmless nodes and nothing else.
+//! /dev: a file system of our own with the harmless nodes and nothing else; with walls down, the machine's.
 
 use std::ffi::CStr;
 use std::os::fd::AsFd;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, makedev};
 use rustix::mount::MountAttrFlags;
-use session0_model::launch::session_plan::SessionPlan;
+use session0_model::launch::session_plan::{SessionKind, SessionPlan};
 
 use super::{On, Step};
 use crate::mount::{self, FsOption};
@@ -19,6 +19,9 @@ const NODES: &[(&CStr, u32, u32)] = &[
     (c"/dev/urandom", 1, 9),
 ];
 
+/// Only ever the caller's own terminal; where there is none, opening it fails. A service's is a tripwire.
+const OWN_TERMINAL: &[(&CStr, u32, u32)] = &[(c"/dev/tty", 5, 0)];
+
 const LINKS: &[(&CStr, &CStr)] = &[
     (c"/proc/self/fd", c"/dev/fd"),
     (c"/proc/self/fd/0", c"/dev/stdin"),
@@ -30,9 +33,9 @@ const LINKS: &[(&CStr, &CStr)] = &[
 const QUIET: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 
 /// `tty`'s group on every distribution: the group of a terminal's node.
-const TTY_GID: u32 = 5;
+pub(crate) const TTY_GID: u32 = 5;
 
-pub(super) fn make(plan: &SessionPlan) -> Step<()> {
+pub(super) fn make(plan: &SessionPlan, kind: &SessionKind) -> Step<()> {
     let options = [
         FsOption::Text("mode", "0755".into()),
         FsOption::Text("size", "256k".into()),
@@ -40,7 +43,11 @@ pub(super) fn make(plan: &SessionPlan) -> Step<()> {
     ];
     let dev = mount::new("tmpfs", &options, QUIET).on("/dev")?;
     mount::attach(dev.as_fd(), Path::new("/dev")).on("/dev")?;
-    for (path, major, minor) in NODES {
+    let own_terminal = match kind {
+        SessionKind::User(_) => OWN_TERMINAL,
+        SessionKind::Services | SessionKind::Xp(_) => &[],
+    };
+    for (path, major, minor) in NODES.iter().chain(own_terminal) {
         let mode = Mode::from_raw_mode(0o666);
         rustix::fs::mknodat(CWD, *path, FileType::CharacterDevice, mode, makedev(*major, *minor))
             .on(path.to_string_lossy())?;
@@ -48,6 +55,19 @@ pub(super) fn make(plan: &SessionPlan) -> Step<()> {
     for (target, path) in LINKS {
         rustix::fs::symlink(*target, *path).on(path.to_string_lossy())?;
     }
+    for path in ["/dev/pts", "/dev/shm", "/dev/mqueue"] {
+        rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)).on(path)?;
+    }
+    terminals(plan)?;
+    shared_memory(plan)?;
+    // The queues are those of the mounter's IPC namespace: ours.
+    let inert = QUIET | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let queues = mount::new("mqueue", &[], inert).on("/dev/mqueue")?;
+    mount::attach(queues.as_fd(), Path::new("/dev/mqueue")).on("/dev/mqueue")
+}
+
+/// The machine's nodes, with terminals and shared memory of our own.
+pub(super) fn share(plan: &SessionPlan) -> Step<()> {
     terminals(plan)?;
     shared_memory(plan)
 }
@@ -55,7 +75,6 @@ pub(super) fn make(plan: &SessionPlan) -> Step<()> {
 /// Terminals of our own: numbers from 0, nobody else's visible.
 fn terminals(plan: &SessionPlan) -> Step<()> {
     let path = "/dev/pts";
-    directory(path)?;
     let options = [
         FsOption::Flag("newinstance"),
         FsOption::Text("ptmxmode", "0666".into()),
@@ -67,19 +86,10 @@ fn terminals(plan: &SessionPlan) -> Step<()> {
     mount::attach(terminals.as_fd(), Path::new(path)).on(path)
 }
 
-/// POSIX shared memory and message queues. The queues are those of the mounter's IPC namespace: ours.
+/// POSIX shared memory.
 fn shared_memory(plan: &SessionPlan) -> Step<()> {
-    let inert = QUIET | MountAttrFlags::MOUNT_ATTR_NODEV;
-    directory("/dev/shm")?;
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     let options = super::private::bounded(plan.sizes.shm, "1777");
     let memory = mount::new("tmpfs", &options, attributes).on("/dev/shm")?;
-    mount::attach(memory.as_fd(), Path::new("/dev/shm")).on("/dev/shm")?;
-    directory("/dev/mqueue")?;
-    let queues = mount::new("mqueue", &[], inert).on("/dev/mqueue")?;
-    mount::attach(queues.as_fd(), Path::new("/dev/mqueue")).on("/dev/mqueue")
-}
-
-fn directory(path: &str) -> Step<()> {
-    rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)).on(path)
+    mount::attach(memory.as_fd(), Path::new("/dev/shm")).on("/dev/shm")
 }

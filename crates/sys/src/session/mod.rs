@@ -7,6 +7,10 @@
 //! 4. read-only and hidden paths
 //! 5. sockets and tripwires
 //! 6. keyring, Landlock, seccomp, capabilities: each needs what the next takes away
+//!
+//! A user's session is made in the same order with less in it: no tripwires, no services' sockets, no state directories. In
+//! one with its walls down (`isolation = "xp"`) 2, 4 and 6 are left out, and of 3 only what is needed not to leave anything
+//! on the machine.
 
 mod device;
 mod private;
@@ -14,20 +18,51 @@ mod pseudo;
 mod root;
 pub(crate) mod seal;
 mod socket;
+mod user;
+
+pub(crate) use device::TTY_GID;
+pub use user::{EnterFault, enter};
 
 use std::fmt;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 
-use session0_model::launch::session_plan::{SessionPhase, SessionPlan};
+use session0_model::launch::session_plan::{SessionKind, SessionPhase, SessionPlan, Shown};
 
 /// What init keeps of a prepared session.
 #[derive(Debug)]
 pub struct Prepared {
     /// For the daemon, by key, in the order they are sent.
     pub kept: Vec<(String, OwnedFd)>,
-    /// The `/dev/log` socket, for the logger.
-    pub syslog: OwnedFd,
+    /// The `/dev/log` socket, for the logger. A user's session has neither.
+    pub syslog: Option<OwnedFd>,
+}
+
+/// Whether anything but its PID namespace stands between a session and the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Walls {
+    /// Everything the plan names.
+    Up,
+    /// Nothing: to show and to test what isolation prevents.
+    Down,
+}
+
+impl Walls {
+    /// Those of a kind of session.
+    pub fn of(kind: &SessionKind) -> Walls {
+        match kind {
+            SessionKind::Services | SessionKind::User(_) => Walls::Up,
+            SessionKind::Xp(_) => Walls::Down,
+        }
+    }
+}
+
+/// What a session of this kind shows of the host, if users are in it.
+fn shown(kind: &SessionKind) -> Option<&Shown> {
+    match kind {
+        SessionKind::Services => None,
+        SessionKind::User(shown) | SessionKind::Xp(shown) => Some(shown),
+    }
 }
 
 /// Why a session could not be made.
@@ -109,21 +144,41 @@ pub fn begin() -> io::Result<Granted> {
 
 /// Makes the session. Facilities that are not in the plan are left out. After an error the process is good for
 /// nothing but to end.
-pub fn prepare(plan: &SessionPlan) -> Result<Prepared, SessionFault> {
+pub fn prepare(plan: &SessionPlan, kind: &SessionKind) -> Result<Prepared, SessionFault> {
     // Modes are given exactly where things are made.
     rustix::process::umask(rustix::fs::Mode::empty());
-    let saved = phase(SessionPhase::Root, root::enter(plan))?;
+    let prepared = match Walls::of(kind) {
+        Walls::Up => walled(plan, kind),
+        Walls::Down => open(plan, kind),
+    }?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    Ok(prepared)
+}
+
+fn walled(plan: &SessionPlan, kind: &SessionKind) -> Result<Prepared, SessionFault> {
+    let saved = phase(SessionPhase::Root, root::save(plan, kind))?;
+    phase(SessionPhase::Root, root::enter(plan))?;
     phase(SessionPhase::Proc, pseudo::proc(plan))?;
     phase(SessionPhase::Sys, pseudo::sys())?;
-    phase(SessionPhase::Dev, device::make(plan))?;
-    phase(SessionPhase::Private, private::make(plan, saved))?;
+    phase(SessionPhase::Dev, device::make(plan, kind))?;
+    phase(SessionPhase::Private, private::make(plan, kind, saved))?;
     phase(SessionPhase::ReadOnly, pseudo::mask())?;
     phase(SessionPhase::ReadOnly, root::protect(plan))?;
-    let prepared = phase(SessionPhase::Sockets, socket::make(plan))?;
+    let prepared = phase(SessionPhase::Sockets, socket::make(plan, kind))?;
     phase(SessionPhase::Keyring, seal::keyring(plan))?;
     phase(SessionPhase::Landlock, seal::landlock(plan))?;
     phase(SessionPhase::Seccomp, seal::seccomp(plan))?;
     phase(SessionPhase::Capabilities, seal::capabilities(plan))?;
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     Ok(prepared)
+}
+
+/// The machine's own tree, /sys, control groups and devices, and every capability init was started with. Only what would
+/// otherwise stay on the machine is private.
+fn open(plan: &SessionPlan, kind: &SessionKind) -> Result<Prepared, SessionFault> {
+    let saved = phase(SessionPhase::Root, root::save(plan, kind))?;
+    phase(SessionPhase::Proc, pseudo::proc_for_all())?;
+    phase(SessionPhase::Dev, device::share(plan))?;
+    phase(SessionPhase::Private, private::make(plan, kind, saved))?;
+    phase(SessionPhase::ReadOnly, root::protect(plan))?;
+    phase(SessionPhase::Sockets, socket::make(plan, kind))
 }

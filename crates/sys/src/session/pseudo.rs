@@ -22,7 +22,16 @@ pub(super) fn proc(plan: &SessionPlan) -> Step<()> {
         options.push(FsOption::Text("hidepid", "invisible".into()));
         options.push(FsOption::Text("gid", plan.proc_gid.to_string()));
     }
-    let proc = mount::new("proc", &options, INERT).on("/proc")?;
+    mount_proc(&options)
+}
+
+/// The same with everybody's processes in it, for all.
+pub(super) fn proc_for_all() -> Step<()> {
+    mount_proc(&[])
+}
+
+fn mount_proc(options: &[FsOption<'_>]) -> Step<()> {
+    let proc = mount::new("proc", options, INERT).on("/proc")?;
     mount::attach(proc.as_fd(), Path::new("/proc")).on("/proc")
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags};
-use session0_model::launch::session_plan::SessionPlan;
+use session0_model::launch::session_plan::{SessionKind, SessionPlan};
 
 use super::{On, Step};
 use crate::mount::{self, Depth, FsOption};
@@ -15,17 +15,30 @@ use crate::mount::{self, Depth, FsOption};
 /// What was taken from the host's tree before it was left.
 pub(super) struct Saved {
     pub(super) expose: OwnedFd,
-    pub(super) state: OwnedFd,
+    /// Services have state directories.
+    pub(super) state: Option<OwnedFd>,
+    /// What becomes `/home`, if the machine's own is not meant.
+    pub(super) homes: Option<OwnedFd>,
     /// Where `/etc/resolv.conf` points to below `/run`, and what was in it.
     pub(super) resolver: Option<(PathBuf, Vec<u8>)>,
 }
 
-/// Leaves the host's tree for a copy of it without anything inherited.
-pub(super) fn enter(plan: &SessionPlan) -> Step<Saved> {
+/// Makes everything private to us, and takes what the plan needs of the host's tree.
+pub(super) fn save(plan: &SessionPlan, kind: &SessionKind) -> Step<Saved> {
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change(c"/", private).on("/")?;
-    let saved =
-        Saved { expose: tree(&plan.expose_root)?, state: tree(&plan.state_root)?, resolver: resolver() };
+    let state = match kind {
+        SessionKind::Services | SessionKind::Xp(_) => Some(tree(&plan.state_root, Depth::One)?),
+        SessionKind::User(_) => None,
+    };
+    let homes = super::shown(kind).and_then(|shown| shown.homes.as_deref());
+    // A home may be a file system of its own.
+    let homes = homes.map(|homes| tree(homes, Depth::Recursive)).transpose()?;
+    Ok(Saved { expose: tree(&plan.expose_root, Depth::One)?, state, homes, resolver: resolver() })
+}
+
+/// Leaves the host's tree for a copy of it without anything inherited.
+pub(super) fn enter(plan: &SessionPlan) -> Step<()> {
     let root = mount::open_target(Path::new("/"), ResolveFlags::empty()).on("/")?;
     let root = root.ok_or(Errno::NOENT).on("/")?;
     let copy = mount::clone_tree(root.as_fd(), Depth::Recursive).on("/")?;
@@ -38,8 +51,7 @@ pub(super) fn enter(plan: &SessionPlan) -> Step<Saved> {
     rustix::mount::unmount(c".", UnmountFlags::DETACH).on("the old root")?;
     rustix::process::chdir(c"/").on("/")?;
     detach_inherited()?;
-    close_top(plan)?;
-    Ok(saved)
+    close_top(plan)
 }
 
 /// Names in `/` that lead to programs and libraries: on most machines links into `/usr`. They stay as they are.
@@ -79,10 +91,10 @@ fn mount_id(at: BorrowedFd<'_>) -> rustix::io::Result<u64> {
 }
 
 /// A detached clone of a directory of ours. A symbolic link in its path is refused.
-fn tree(path: &str) -> Step<OwnedFd> {
+fn tree(path: &str, depth: Depth) -> Step<OwnedFd> {
     let target = mount::open_target(Path::new(path), ResolveFlags::NO_SYMLINKS).on(path)?;
     let target = target.ok_or(Errno::NOENT).on(path)?;
-    mount::clone_tree(target.as_fd(), Depth::One).on(path)
+    mount::clone_tree(target.as_fd(), depth).on(path)
 }
 
 /// More than any resolver configuration.

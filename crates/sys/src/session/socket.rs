@@ -3,11 +3,13 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags};
-use session0_model::launch::session_plan::{Facilities, SessionPlan};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use session0_model::launch::session_plan::{Facilities, SessionKind, SessionPlan};
 use session0_model::launch::wire::key;
 
 use super::{On, Prepared, Step};
+use crate::mount::{self, Depth};
 use crate::{datagram, fanotify, packet};
 
 /// Clients that may wait while the daemon is away.
@@ -18,17 +20,60 @@ const TRIPWIRE_BACKLOG: i32 = 64;
 const NOTIFY_BYTES: usize = 8 << 20;
 const SYSLOG_BYTES: usize = 8 << 20;
 
-pub(super) fn make(plan: &SessionPlan) -> Step<Prepared> {
-    let mut kept = Vec::new();
+pub(super) fn make(plan: &SessionPlan, kind: &SessionKind) -> Step<Prepared> {
     let api = "/run/session0/api";
-    kept.push((key::API.into(), packet::listen_stream(Path::new(api), 0o666, API_BACKLOG).on(api)?));
-    let (notify, syslog) = ("/run/session0/notify", "/dev/log");
+    let listener = packet::listen_stream(Path::new(api), 0o666, API_BACKLOG).on(api)?;
+    let mut kept = vec![(key::API.into(), listener)];
+    let syslog = match kind {
+        SessionKind::User(_) => None,
+        SessionKind::Services => {
+            let syslog = services(&mut kept, Path::new("/dev/log"))?;
+            tripwires(&mut kept, plan)?;
+            Some(syslog)
+        }
+        SessionKind::Xp(_) => Some(shared_syslog(&mut kept)?),
+    };
+    Ok(Prepared { kept, syslog })
+}
+
+/// For the key under which it is kept.
+type Kept = Vec<(String, OwnedFd)>;
+
+/// Where services report, and where they log: returned.
+fn services(kept: &mut Kept, syslog: &Path) -> Step<OwnedFd> {
+    let notify = "/run/session0/notify";
     let (notify, syslog) = datagram::with_long_queue(|| {
         let notify = datagram::bind(Path::new(notify), 0o666, NOTIFY_BYTES).on(notify);
-        (notify, datagram::bind(Path::new(syslog), 0o666, SYSLOG_BYTES).on(syslog))
+        (notify, datagram::bind(syslog, 0o666, SYSLOG_BYTES).on(syslog.display()))
     });
     kept.push((key::NOTIFY.into(), notify?));
-    let syslog = syslog?;
+    syslog
+}
+
+/// In the machine's `/dev` nothing may be made: `/dev/log` is ours where the machine has one, and is covered, or leads into
+/// `/run`, which is private. A machine without one has no syslog, and so have we.
+fn shared_syslog(kept: &mut Kept) -> Step<OwnedFd> {
+    let log = Path::new("/dev/log");
+    if let Ok(place) = std::fs::read_link(log) {
+        let place = Path::new("/dev").join(place);
+        if let (true, Some(parent)) = (place.starts_with("/run"), place.parent()) {
+            crate::files::make_directory(parent, 0o755)
+                .map_err(|fault| (fault.subject.clone(), fault.into()))?;
+            return services(kept, &place);
+        }
+    }
+    let ours = Path::new("/run/session0/log");
+    let syslog = services(kept, ours)?;
+    if let Some(target) = mount::open_target(log, ResolveFlags::NO_SYMLINKS).on(log.display())? {
+        let socket = mount::open_target(ours, ResolveFlags::NO_SYMLINKS).on(ours.display())?;
+        let socket = socket.ok_or(Errno::NOENT).on(ours.display())?;
+        let copy = mount::clone_tree(socket.as_fd(), Depth::One).on(ours.display())?;
+        mount::attach_on(copy.as_fd(), target.as_fd()).on(log.display())?;
+    }
+    Ok(syslog)
+}
+
+fn tripwires(kept: &mut Kept, plan: &SessionPlan) -> Step<()> {
     if plan.facilities.contains(Facilities::FANOTIFY) {
         kept.push((key::TERMINAL_TRIPWIRE.into(), terminal_tripwire()?));
     }
@@ -38,7 +83,7 @@ pub(super) fn make(plan: &SessionPlan) -> Step<Prepared> {
         let listener = packet::listen_stream(Path::new(&path), 0o666, TRIPWIRE_BACKLOG).on(&path)?;
         kept.push((format!("{}{path}", key::DISPLAY_TRIPWIRE), listener));
     }
-    Ok(Prepared { kept, syslog })
+    Ok(())
 }
 
 /// Regular files, because the kernel sends no permission events for device nodes. Opening one waits for the
