@@ -6,4 +6,5 @@ mod crash;
 mod homes;
 mod hostile;
 mod logons;
+mod machine;
 mod rig;

@@ -189,6 +189,33 @@ impl Talk {
         Talk { daemon: Some(daemon), client: Some(client), child: child.unwrap(), messages }
     }
 
+    /// A program that sees this directory's passwd, group and shadow as the machine's.
+    #[expect(clippy::zombie_processes, reason = "it is reaped by its pidfd, as the others are")]
+    pub fn on_another_machine(etc: &std::path::Path) -> Talk {
+        let (daemon, daemons) = packet::pair().unwrap();
+        let (client, clients) = packet::pair().unwrap();
+        let messages = etc.join("messages");
+        let binds: Vec<String> = ["passwd", "group", "shadow"]
+            .iter()
+            .map(|file| format!("mount --bind {}/{file} /etc/{file}", etc.display()))
+            .collect();
+        let script = format!(
+            "{} && exec {} 3<&0 4<&1 </dev/null >/dev/null",
+            binds.join(" && "),
+            env!("CARGO_BIN_EXE_session0-logon")
+        );
+        let child = std::process::Command::new("unshare")
+            .args(["--mount", "sh", "-c", &script])
+            .stdin(daemons)
+            .stdout(clients)
+            .stderr(File::create(&messages).unwrap())
+            .spawn()
+            .expect("unshare(1) is there");
+        let pid = i32::try_from(child.id()).unwrap();
+        let child = Child { pid, pidfd: session0_sys::pidfd::open(pid).unwrap() };
+        Talk { daemon: Some(daemon), client: Some(client), child, messages }
+    }
+
     pub fn tell(&self, message: &ToLogon) {
         self.tell_with(message, &[]);
     }
