@@ -134,9 +134,10 @@ fn refuse_machines(name: &AccountName) -> Result<(), Over> {
 }
 
 fn free_uid(accounts: &Accounts, place: &AccountPlace) -> Result<u32, Over> {
-    let taken = |uid| machine::by_uid(uid).map(|found| found.is_some());
+    // The number is the account's gid too: with one of the machine's groups it would be in that group.
+    let taken = |uid| Ok(machine::by_uid(uid)?.is_some() || machine::group_by_gid(uid)?.is_some());
     let free = accounts.free_uid(place.uids, taken);
-    free.map_err(|error| Over::system("look for a free uid", error))?.ok_or_else(|| {
+    free.map_err(|error: std::io::Error| Over::system("look for a free uid", error))?.ok_or_else(|| {
         Over::refused_with(
             NO_RESOURCES,
             format!("no uid is left from {} to {}", place.uids.0, place.uids.1),
@@ -233,8 +234,7 @@ pub fn remove(
 /// Writes the public list.
 pub fn publish(peers: &mut Peers, place: &AccountPlace) -> Result<(), Over> {
     peers.dismiss_client();
-    let _lock = store::lock(peers, place)?;
-    Ok(published::write(place, &store::load(place)?)?)
+    logon::renew(peers, place)
 }
 
 fn find<'a>(accounts: &'a Accounts, name: &AccountName) -> Result<&'a Account, Over> {

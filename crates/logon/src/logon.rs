@@ -46,18 +46,23 @@ pub fn logon(peers: &mut Peers, place: &AccountPlace, account: &AccountName) -> 
 fn authenticate(peers: &mut Peers, place: &AccountPlace, account: &AccountName) -> Result<User, Over> {
     if place.sources.builtin {
         // A broken file is found before anybody is asked for a password that cannot be checked.
-        let accounts = store::load(place)?;
+        store::load(place)?;
         if published::stale(place) {
-            // The session's names depend on it, whoever logs on is right all the same.
-            match store::lock(peers, place) {
-                Ok(_lock) => published::write(place, &accounts)
-                    .unwrap_or_else(|fault| complain!("the public list of accounts is old: {fault}")),
-                Err(over @ Over::Broken(_)) => complain!("the public list of accounts is old: {over:?}"),
-                Err(over) => return Err(over),
+            match renew(peers, place) {
+                // Names in a session depend on the list; who logs on is right all the same.
+                Err(Over::Broken(text)) => complain!("the public list of accounts is old: {text}"),
+                other => other?,
             }
         }
     }
     tries(peers, "Password: ", |password| check(place, account, password))
+}
+
+/// Writes the public list. What is in it is read under the lock: else a change made meanwhile would be missing in a list that looks
+/// newer than it.
+pub fn renew(peers: &mut Peers, place: &AccountPlace) -> Result<(), Over> {
+    let _lock = store::lock(peers, place)?;
+    Ok(published::write(place, &store::load(place)?)?)
 }
 
 /// Asks for a password until it is right, three times at most. The daemon says when one may be checked and is told what came of

@@ -72,6 +72,7 @@ fn start() -> io::Result<(OwnedFd, OwnedFd)> {
     let client = started::descriptor(CLIENT).or_else(|_| packet::pair().map(|(ours, _gone)| ours))?;
     process::set_not_dumpable()?;
     process::set_no_core()?;
+    rustix::thread::set_no_new_privs(true)?;
     process::end_after(LOGON_TIME_MAX.as_secs() as u32 + GRACE_S);
     // What is made here has the mode it is made with.
     rustix::process::umask(rustix::fs::Mode::empty());

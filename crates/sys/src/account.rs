@@ -65,6 +65,15 @@ pub fn group(name: &str) -> io::Result<Option<u32>> {
     .map(|found| found.map(|(entry, _buffer)| entry.gr_gid))
 }
 
+/// The name of the group with this gid.
+pub fn group_by_gid(gid: u32) -> io::Result<Option<String>> {
+    // SAFETY: as in `by_name`.
+    look_up(|entry: *mut libc::group, buffer, length, found| unsafe {
+        libc::getgrgid_r(gid, entry, buffer, length, found)
+    })
+    .map(|found| found.map(|(entry, _buffer)| text(entry.gr_name)))
+}
+
 /// The shadow entry of the account with this name. Only root can read it.
 pub fn shadow(name: &str) -> io::Result<Option<Shadow>> {
     let name = c_string(name)?;
@@ -159,6 +168,8 @@ mod tests {
         assert_eq!(root.uid, 0);
         assert_eq!(by_name(&root.name).unwrap().unwrap(), root);
         assert!(root.home.starts_with('/'));
+        let roots = group_by_gid(0).unwrap().unwrap();
+        assert_eq!(group(&roots).unwrap(), Some(0));
         assert!(groups(&root.name, root.gid).unwrap().contains(&root.gid));
     }
 
@@ -166,6 +177,7 @@ mod tests {
     fn who_is_not_there_is_no_error() {
         assert_eq!(by_name("no-such-account-here").unwrap(), None);
         assert_eq!(group("no-such-group-here").unwrap(), None);
+        assert_eq!(group_by_gid(4_294_000_000).unwrap(), None);
         assert!(shadow("no-such-account-here").unwrap().is_none());
         assert!(by_name("a\0b").is_err());
         assert_eq!(by_uid(4_294_000_000).unwrap(), None);

@@ -13,11 +13,10 @@ pub fn write(place: &AccountPlace, accounts: &Accounts) -> Result<(), Fault> {
     store::replace(&place.published, lines(accounts).as_bytes(), 0o644)
 }
 
-/// Whether the list is missing or older than the accounts: somebody changed them by hand.
+/// Whether the list is missing or older than the accounts, or they are gone: somebody changed them by hand.
 pub fn stale(place: &AccountPlace) -> bool {
     match (changed(&place.published), changed(&place.accounts)) {
-        (None, _) => true,
-        (Some(_), None) => false,
+        (None, _) | (Some(_), None) => true,
         (Some(published), Some(accounts)) => published < accounts,
     }
 }
