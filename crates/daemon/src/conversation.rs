@@ -48,7 +48,7 @@ pub fn begin(core: &Core, state: &mut State, logon: LogonId, task: Task) {
 
 fn start(state: &State) -> std::io::Result<(Conversation, OwnedFd)> {
     let (ours, theirs) = packet::pair()?;
-    let (client, its) = packet::pair()?;
+    let (its, client) = packet::pair_with_client()?;
     let heard = ours.try_clone()?;
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     let messages = std::io::stderr();

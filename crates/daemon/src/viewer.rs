@@ -36,7 +36,7 @@ pub fn attach(
     viewer: ViewerId,
     to: Attachee,
 ) {
-    let (ours, theirs) = match packet::pair() {
+    let (ours, theirs) = match packet::pair_with_client() {
         Ok(pair) => pair,
         Err(error) => {
             message::error("cannot give a client its terminal", &[("session", &id), ("reason", &error)]);

@@ -47,6 +47,13 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, FLAGS, None)?)
 }
 
+/// The same with a second end that blocks: for clients, who may wait for what comes.
+pub fn pair_with_client() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (ours, client) = pair()?;
+    rustix::fs::fcntl_setfl(&client, rustix::fs::OFlags::empty())?;
+    Ok((ours, client))
+}
+
 /// A listening socket at `path` with these permission bits. Nothing may be at `path` yet.
 pub fn listen(path: &Path, mode: u32, backlog: i32) -> io::Result<OwnedFd> {
     listen_typed(path, SocketType::SEQPACKET, mode, backlog)
