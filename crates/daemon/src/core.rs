@@ -54,8 +54,10 @@ pub struct State {
     pub conversations: HashMap<LogonId, Conversation>,
     /// Clients that programs' streams are with.
     pub viewers: HashMap<ViewerId, Viewer>,
-    /// The other ends of programs' streams, until their clients are told.
+    /// The other ends of programs' streams, until the programs run.
     pub streams: HashMap<LaunchId, Vec<OwnedFd>>,
+    /// The same, until the answers to these requests take them along.
+    pub attached: HashMap<LaunchId, (RequestId, Vec<OwnedFd>)>,
     /// What happened.
     pub events: Events,
     /// The outer API listener, to be kept by each new init.
@@ -103,6 +105,7 @@ impl State {
             conversations: HashMap::new(),
             viewers: HashMap::new(),
             streams: HashMap::new(),
+            attached: HashMap::new(),
             events,
             outside: None,
             deferred: Vec::new(),
@@ -284,7 +287,7 @@ impl Core {
             id
         });
         self.take([Input::Request { id, caller, request }]);
-        (Asked { core: self.clone(), id }, answer)
+        (Asked { core: self.clone(), id, answered: false }, answer)
     }
 }
 
@@ -292,11 +295,20 @@ impl Core {
 struct Asked {
     core: Core,
     id: RequestId,
+    /// Whoever asked has the answer.
+    answered: bool,
 }
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        let waited = self.core.with(|state| state.pending.remove(&self.id).is_some());
+        if self.answered {
+            return;
+        }
+        let waited = self.core.with(|state| {
+            // What was to go with an answer that nobody takes is closed: that is how a client hangs up.
+            state.attached.retain(|_, (id, _)| *id != self.id);
+            state.pending.remove(&self.id).is_some()
+        });
         if waited {
             self.core.take([Input::Abandoned(self.id)]);
         }
@@ -305,9 +317,11 @@ impl Drop for Asked {
 
 impl Host for Core {
     async fn request(&self, caller: Caller, request: Request) -> Result<Reply, Refusal> {
-        let (_asked, answer) = self.begin(caller, request);
+        let (mut asked, answer) = self.begin(caller, request);
+        let answer = answer.await;
+        asked.answered = true;
         // Without an answer the daemon ends: an ordered shutdown has answered everybody before that.
-        answer.await.unwrap_or(Err(Refusal::ShutdownInProgress))
+        answer.unwrap_or(Err(Refusal::ShutdownInProgress))
     }
 
     fn subscribe(&self) -> Subscription {
@@ -329,7 +343,7 @@ impl Host for Core {
     }
 
     fn streams(&self, launch: LaunchId) -> Vec<OwnedFd> {
-        self.with(|state| state.streams.remove(&launch).unwrap_or_default())
+        self.with(|state| state.attached.remove(&launch).map(|(_, streams)| streams).unwrap_or_default())
     }
 
     fn wall_ms(&self, at: Time) -> i64 {

@@ -140,6 +140,10 @@ fn directories(paths: &Paths) -> Result<OwnedFd, Fault> {
     {
         files::make_directory(&path, 0o755)?;
     }
+    if !paths.machine() {
+        // Sessions of a trial see it as /home; the machine's own is the machine's matter.
+        files::make_directory(&paths.homes(), 0o755)?;
+    }
     let inits = files::open_directory(&paths.inits())?;
     rustix::fs::fchmod(&inits, rustix::fs::Mode::from_raw_mode(0o700))
         .context("close", paths.inits().display())?;

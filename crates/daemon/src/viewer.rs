@@ -48,9 +48,9 @@ pub fn attach(
     }
     watch(core, state, viewer, ours);
     match to {
-        Attachee::Request(_) => {
+        Attachee::Request(request) => {
             let streams = state.streams.remove(&launch).unwrap_or_default();
-            state.streams.insert(launch, std::iter::once(theirs).chain(streams).collect());
+            state.attached.insert(launch, (request, std::iter::once(theirs).chain(streams).collect()));
         }
         Attachee::Logon { logon, entry, notices } => {
             state.streams.remove(&launch);
