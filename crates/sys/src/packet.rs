@@ -121,8 +121,8 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received
         match rustix::net::recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, flags) {
             Ok(message) => break message,
             Err(Errno::AGAIN) => return Ok(Received::Nothing),
-            Err(Errno::CONNRESET) => return Ok(Received::Closed),
-            Err(Errno::INTR) => {}
+            // The peer left with something of ours unread. The kernel says so once, before it gives what the peer had sent.
+            Err(Errno::CONNRESET | Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     };
@@ -192,6 +192,18 @@ mod tests {
         assert!(matches!(receive(right.as_fd(), &mut buffer).unwrap(), Received::Nothing));
         drop(left);
         assert!(matches!(receive(right.as_fd(), &mut buffer).unwrap(), Received::Closed));
+    }
+
+    #[test]
+    fn a_peers_last_words_are_heard_although_it_did_not_listen() {
+        let (left, right) = pair().unwrap();
+        send(left.as_fd(), b"unread", &[]).unwrap();
+        send(right.as_fd(), b"last words", &[]).unwrap();
+        drop(right);
+        let mut buffer = [0; 64];
+        let received = receive(left.as_fd(), &mut buffer).unwrap();
+        assert!(matches!(received, Received::Packet { length: 10, .. }), "{received:?}");
+        assert!(matches!(receive(left.as_fd(), &mut buffer).unwrap(), Received::Closed));
     }
 
     #[test]
