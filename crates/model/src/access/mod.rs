@@ -61,12 +61,8 @@ impl Administrators {
     /// Whether this caller holds every right. Uid 0 counts only where it is the machine's own: outside, and in
     /// Session 0; root of any other session is root of nothing else.
     pub fn include(&self, caller: &Caller) -> bool {
-        let machine = match &caller.origin {
-            Origin::Outside => true,
-            Origin::Session { id, .. } => *id == SESSION_ZERO,
-        };
         if caller.uid == 0 {
-            return machine;
+            return caller.is_machines_root();
         }
         self.uids.contains(&caller.uid)
             || caller.groups.iter().any(|group| *group != 0 && self.gids.contains(group))
@@ -87,6 +83,15 @@ impl Administrators {
 }
 
 impl Caller {
+    /// Whether it is root of the machine: outside, or in Session 0.
+    pub fn is_machines_root(&self) -> bool {
+        let machine = match &self.origin {
+            Origin::Outside => true,
+            Origin::Session { id, .. } => *id == SESSION_ZERO,
+        };
+        self.uid == 0 && machine
+    }
+
     fn is_service(&self, name: &ServiceName) -> bool {
         match &self.origin {
             Origin::Outside => false,

@@ -91,6 +91,9 @@ pub const SKELETON_DEPTH_MAX: u32 = 32;
 /// Time a session's programs have between the hang-up and the kill when it is logged off.
 pub const LOGOFF_WAIT: Duration = Duration::from_secs(5);
 
+/// Time for a program that is started in a user's session to come to exec; its client waits no longer.
+pub const LAUNCH_WAIT: Duration = Duration::from_secs(30);
+
 /// Time for a `notify` service to report READY when its file says nothing: the 80 s of windows-semantics 3.3.
 pub const START_WAIT: Duration = Duration::from_secs(80);
 /// Time from the stop signal to the kill when the service's file says nothing (windows-semantics 3.5: about 20 s).

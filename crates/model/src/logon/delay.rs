@@ -15,7 +15,7 @@ use crate::time::Time;
 enum Key {
     /// Those at an account, known or not.
     Account(AccountName),
-    /// Those of a caller. Not root's: a getty's are everybody's.
+    /// Those of a caller. Not of the machine's root: a getty's are everybody's.
     Caller(u32),
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Delays(BTreeMap<Key, Count>);
 
 impl Delays {
     /// One more try is made. Says how long it waits.
-    pub fn attempt(&mut self, now: Time, account: &AccountName, caller: u32) -> Duration {
+    pub fn attempt(&mut self, now: Time, account: &AccountName, caller: Option<u32>) -> Duration {
         let keys = keys(account, caller);
         let tries = keys.iter().flatten().filter_map(|key| self.count(now, key)).max().unwrap_or(0);
         let wait = delay(tries);
@@ -46,10 +46,10 @@ impl Delays {
     }
 
     /// The right password was given after so many tries in one conversation.
-    pub fn succeeded(&mut self, account: &AccountName, caller: u32, tries: u32) {
+    pub fn succeeded(&mut self, account: &AccountName, caller: Option<u32>, tries: u32) {
         self.0.remove(&Key::Account(account.clone()));
         // The caller's other wrong tries stay: an account of one's own must not buy tries at others'.
-        if let Some(count) = self.0.get_mut(&Key::Caller(caller)) {
+        if let Some(count) = caller.and_then(|caller| self.0.get_mut(&Key::Caller(caller))) {
             count.tries = count.tries.saturating_sub(tries);
         }
     }
@@ -72,8 +72,8 @@ impl Delays {
     }
 }
 
-fn keys(account: &AccountName, caller: u32) -> [Option<Key>; 2] {
-    [Some(Key::Account(account.clone())), (caller != 0).then_some(Key::Caller(caller))]
+fn keys(account: &AccountName, caller: Option<u32>) -> [Option<Key>; 2] {
+    [Some(Key::Account(account.clone())), caller.map(Key::Caller)]
 }
 
 /// None for the first three, then 1, 2, 4 ... seconds.
@@ -98,14 +98,14 @@ mod tests {
     #[test]
     fn three_tries_then_a_growing_delay_that_ends() {
         let (mut delays, alice) = (Delays::default(), name("alice"));
-        let waits: Vec<u64> = (0..11).map(|_| delays.attempt(Time(0), &alice, 0).as_secs()).collect();
+        let waits: Vec<u64> = (0..11).map(|_| delays.attempt(Time(0), &alice, None).as_secs()).collect();
         assert_eq!(waits, [0, 0, 0, 1, 2, 4, 8, 16, 32, 32, 32]);
-        assert_eq!(delays.attempt(Time(0) + 20 * MINUTE, &alice, 0), Duration::ZERO, "it is forgotten");
+        assert_eq!(delays.attempt(Time(0) + 20 * MINUTE, &alice, None), Duration::ZERO, "it is forgotten");
     }
 
     #[test]
     fn the_right_password_frees_the_account_and_not_the_caller() {
-        let (mut delays, mallory) = (Delays::default(), 1000);
+        let (mut delays, mallory) = (Delays::default(), Some(1000));
         for number in 0..6 {
             delays.attempt(Time(0), &name(&alloc::format!("victim{number}")), mallory);
         }
@@ -113,7 +113,7 @@ mod tests {
         delays.succeeded(&name("mallory"), mallory, 1);
         assert!(delays.attempt(Time(0), &name("victim7"), mallory) >= Duration::from_secs(8));
         assert_eq!(
-            delays.attempt(Time(0), &name("victim1"), 1001),
+            delays.attempt(Time(0), &name("victim1"), Some(1001)),
             Duration::ZERO,
             "others are not hindered"
         );
@@ -123,7 +123,7 @@ mod tests {
     fn the_table_is_bounded_and_the_oldest_go() {
         let mut delays = Delays::default();
         for number in 0..2 * limit::LOGON_DELAYS_MAX as u64 {
-            delays.attempt(Time(number), &name(&alloc::format!("u{number}")), 0);
+            delays.attempt(Time(number), &name(&alloc::format!("u{number}")), None);
         }
         assert_eq!(delays.0.len(), limit::LOGON_DELAYS_MAX);
     }

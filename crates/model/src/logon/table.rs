@@ -1,11 +1,13 @@
 //! The conversations with clients: each a process that asks for what it needs, and here what is known of it.
 //!
 //! ```text
-//!   Begin ──▶ Talking ──right password──▶ Entering ──the shell runs──▶ over (Concluded)
-//!                │  ▲ Attempt: Wait           │ the session fails
-//!                └──┘                         ▼
-//!                └── process ended, time ──▶ over (Refused, or nobody to tell)
+//!   Begin ──▶ Talking ──right password──▶ Entering ──the shell runs──▶ Over (Concluded) ──▶ gone
+//!                │  ▲ Attempt: Wait           │ the session fails        ▲ process ended, or time
+//!                └──┘                         ▼                          │
+//!                └──────────────────────▶ Over (Refused) ────────────────┘
 //! ```
+//!
+//! One that is over keeps its place until its process is gone, so that not even processes that do not end are too many.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -30,6 +32,8 @@ pub(crate) struct Logon {
     pub purpose: Purpose,
     /// The client's uid.
     pub caller: u32,
+    /// Whom it is counted against; nobody, if the machine's own root asks: his gettys are everybody's.
+    pub counted: Option<u32>,
     /// Tries so far.
     pub tries: u32,
     /// Nobody waits for it any longer than this.
@@ -76,6 +80,8 @@ pub(crate) enum Step {
     Talking,
     /// Its user is on his way into this session.
     Entering(SessionId),
+    /// It was told its end.
+    Over,
 }
 
 /// See the module.
@@ -96,18 +102,24 @@ impl Logons {
         account: Option<AccountName>,
         purpose: Purpose,
         caller: u32,
+        counted: Option<u32>,
     ) -> Result<LogonId, Refusal> {
-        let of_caller = self.table.values().filter(|logon| logon.caller == caller).count();
-        let full =
-            self.table.len() >= limit::LOGONS_MAX || caller != 0 && of_caller >= limit::LOGONS_PER_UID_MAX;
-        if full {
+        let of_caller = self.table.values().filter(|logon| logon.counted == counted).count();
+        let many = counted.is_some() && of_caller >= limit::LOGONS_PER_UID_MAX;
+        if many || self.table.len() >= limit::LOGONS_MAX {
             return Err(Refusal::TooMany);
         }
         self.last += 1;
         let (id, deadline) = (LogonId(self.last), now + limit::LOGON_TIME_MAX + limit::LOGOFF_WAIT);
-        let logon = Logon { account, purpose, caller, tries: 0, deadline, step: Step::Talking };
+        let logon = Logon { account, purpose, caller, counted, tries: 0, deadline, step: Step::Talking };
         self.table.insert(id, logon);
         Ok(id)
+    }
+
+    /// It was told its end. Says whether it is still there to be told.
+    pub fn over(&mut self, id: LogonId) -> bool {
+        let logon = self.table.get_mut(&id);
+        logon.is_some_and(|logon| core::mem::replace(&mut logon.step, Step::Over) != Step::Over)
     }
 
     /// When something must be done.

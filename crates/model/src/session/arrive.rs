@@ -41,11 +41,13 @@ impl System {
         let Some(entry) = self.logons.table.get(&logon) else { return };
         let Purpose::Logon(wanted) = &entry.purpose else { return };
         let (wish, client) = (wanted.wish, wanted.client.clone());
-        let (caller, tries) = (entry.caller, entry.tries);
+        let (counted, tries) = (entry.counted, entry.tries);
         if entry.step != Step::Talking {
             return;
         }
-        self.logons.delays.succeeded(&user.name, caller, tries);
+        // The name that was tried, which need not be the account's own spelling of it.
+        let tried = entry.account.clone().unwrap_or_else(|| user.name.clone());
+        self.logons.delays.succeeded(&tried, counted, tries);
         match self.place_for(&user, wish) {
             Ok(Place::Back(session)) => self.come_back(turn, logon, session, client),
             Ok(Place::New) => {
@@ -113,6 +115,8 @@ impl System {
             connected: turn.now,
             terminal: self.sessions.terminal_last,
             waiters: Vec::new(),
+            launch_last: 0,
+            viewer_last: 0,
             stored: None,
         };
         self.sessions.table.insert(id, session);
@@ -136,17 +140,24 @@ impl System {
             // Nobody wants it any more: the word for that crossed this one.
             return turn.push(Effect::EndSession(id));
         };
-        let State::Making { logon } = session.state else { return };
+        let State::Making { logon } = session.state else {
+            if session.protocol.is_none() {
+                // Likewise: it was dropped while it was being made.
+                turn.push(Effect::EndSession(id));
+            }
+            return;
+        };
         session.protocol = Some(protocol);
         if id != SESSION_ZERO {
             turn.emit(Event::SessionCreated(id));
         }
+        turn.emit(Event::SessionLogon { session: id, account: session.user.name.clone() });
         turn.push(Effect::Enter { session: id, user: session.user.clone() });
         self.start_shell(turn, id, logon, Home::Own);
     }
 
     fn start_shell(&mut self, turn: &mut Turn, id: SessionId, logon: LogonId, home: Home) {
-        let launch = self.services.next_launch();
+        let launch = self.next_launch_in(id);
         let wanted = match self.logons.table.get(&logon).map(|entry| &entry.purpose) {
             Some(Purpose::Logon(wanted)) => Some((wanted.size, wanted.environment.clone())),
             Some(Purpose::Account) | None => None,
@@ -171,13 +182,14 @@ impl System {
 
     /// A session's shell runs: its client sees it.
     pub(super) fn shell_launched(&mut self, turn: &mut Turn, id: SessionId) {
-        let viewer = self.sessions.next_viewer();
+        let Some(State::Starting { logon, shell, home }) = self.sessions.table.get(&id).map(|s| s.state)
+        else {
+            return;
+        };
+        let viewer = self.sessions.next_viewer(id);
         let Some(session) = self.sessions.table.get_mut(&id) else { return };
-        let State::Starting { logon, shell, home } = session.state else { return };
         session.state = State::Live { shell, seat: Seat::Active { viewer } };
         session.connected = turn.now;
-        let account = session.user.name.clone();
-        turn.emit(Event::SessionLogon { session: id, account });
         turn.emit(Event::SessionConnected { session: id, client: session.client.clone() });
         let notices = match home {
             Home::Own => Vec::new(),
@@ -188,7 +200,7 @@ impl System {
         };
         let to = Attachee::Logon { logon, entry: Entry::New, notices };
         turn.push(Effect::Attach { session: id, launch: shell, viewer, to });
-        self.logons.table.remove(&logon);
+        self.logons.over(logon);
     }
 
     /// A session's shell could not be started.
@@ -234,7 +246,7 @@ impl System {
 
     /// The user goes on with a session he has, here: who had it there is told.
     fn come_back(&mut self, turn: &mut Turn, logon: LogonId, id: SessionId, client: Client) {
-        let viewer = self.sessions.next_viewer();
+        let viewer = self.sessions.next_viewer(id);
         self.sessions.terminal_last += 1;
         let terminal = self.sessions.terminal_last;
         let Some(session) = self.sessions.table.get_mut(&id) else { return };
@@ -255,13 +267,13 @@ impl System {
         turn.emit(Event::SessionConnected { session: id, client: session.client.clone() });
         let to = Attachee::Logon { logon, entry, notices: Vec::new() };
         turn.push(Effect::Attach { session: id, launch: shell, viewer, to });
-        self.logons.table.remove(&logon);
+        self.logons.over(logon);
     }
 
     fn refuse_logon(&mut self, turn: &mut Turn, logon: LogonId, no: No) {
         let No { code, message, hint } = no;
         let hint = hint.map(String::from);
-        if self.logons.table.remove(&logon).is_some() {
+        if self.logons.over(logon) {
             turn.push(Effect::TellLogon { logon, message: ToLogon::Refused { code, message, hint } });
         }
     }

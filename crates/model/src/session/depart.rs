@@ -7,7 +7,7 @@ use super::table::HangUp;
 use super::user::{Ending, Seat, State, Step};
 use crate::event::Event;
 use crate::id::{LaunchId, RequestId, SESSION_ZERO, SessionId, ViewerId};
-use crate::launch::exit::{ExitStatus, LaunchFailure};
+use crate::launch::exit::{ExitStatus, LaunchFailure, LaunchPhase};
 use crate::launch::wire::{Remains, SignalTo};
 use crate::limit;
 use crate::session::refusal::Refusal;
@@ -19,6 +19,8 @@ use crate::time::Time;
 const SIGHUP: u8 = 1;
 /// The signal no process survives.
 const SIGKILL: u8 = 9;
+/// The errno of what did not come in time.
+const ETIMEDOUT: i32 = 110;
 
 /// What init says of a user's program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,20 +49,25 @@ impl System {
         launch: LaunchId,
         happened: Happened,
     ) {
+        if let Happened::Exited { .. } = happened {
+            turn.acknowledge_in(session);
+        }
+        if self.sessions.programs.get(&launch).is_some_and(|program| program.session != session) {
+            return; // No init speaks of another's programs.
+        }
         match happened {
             Happened::Launched => self.program_launched(turn, session, launch),
             Happened::LaunchFailed(failure) => self.program_failed(turn, session, launch, failure),
-            Happened::Exited { status, remains } => {
-                turn.acknowledge_in(session);
-                self.program_exited(turn, launch, status, remains);
-            }
-            Happened::GroupEmpty => {
-                if self.sessions.programs.get(&launch).is_some_and(|program| program.phase == Phase::Sweeping)
-                {
+            Happened::Exited { status, remains } => self.program_exited(turn, launch, status, remains),
+            Happened::GroupEmpty => match self.sessions.programs.get(&launch).map(|program| program.phase) {
+                Some(Phase::Sweeping) => {
                     self.forget_program(turn, launch);
                     self.end_if_swept(turn, session);
                 }
-            }
+                Some(Phase::Launching | Phase::Running | Phase::Left) => {}
+                // Given up long ago, or nobody's.
+                None => turn.push(Effect::ForgetUnit { session, unit: unit(launch) }),
+            },
         }
     }
 
@@ -92,8 +99,9 @@ impl System {
         match program.part {
             Part::Shell => self.shell_failed(turn, session, failure),
             Part::Beside(ends) => {
-                if let Some(id) = ends.request {
-                    turn.reply(id, Err(system::Refusal::Session(Refusal::LaunchFailed(failure))));
+                if let Some(asked) = ends.asked {
+                    let refusal = Refusal::LaunchFailed(failure);
+                    turn.reply(asked.request, Err(system::Refusal::Session(refusal)));
                 }
             }
         }
@@ -115,6 +123,10 @@ impl System {
             (Phase::Launching | Phase::Running | Phase::Left, Remains::Processes) => {
                 if let Some(program) = self.sessions.programs.get_mut(&launch) {
                     program.phase = Phase::Left;
+                }
+                if let Part::Beside(_) = part {
+                    // Nobody sees it any more; what it left is hung up, as by a terminal that is closed.
+                    turn.push(Effect::ReleaseTerminal { session, launch });
                 }
             }
             (Phase::Launching | Phase::Running | Phase::Left, Remains::Nothing) => {
@@ -149,24 +161,30 @@ impl System {
     /// Begins the end of a session: its programs are told. A session that is just being made is dropped.
     pub(crate) fn end_session(&mut self, turn: &mut Turn, id: SessionId, reason: EndReason) {
         let Some(session) = self.sessions.table.get_mut(&id) else { return };
-        let shell = match session.state {
+        match session.state {
             State::Making { logon } | State::Starting { logon, .. } => {
                 self.turn_back(turn, logon, "the session was logged off while it was being made");
                 return self.drop_session(turn, id);
             }
-            State::Live { shell, .. } => shell,
+            State::Live { .. } => {}
             State::Ending(_) => return,
-        };
+        }
         let (viewer, deadline) = (session.viewer(), turn.now + limit::LOGOFF_WAIT);
         let step = Step::Asked { deadline };
         session.state = State::Ending(Ending { reason, viewer, status: None, step });
+        self.tell_to_end(turn, id, reason);
+    }
+
+    /// The programs of a session are told that it ends.
+    pub(super) fn tell_to_end(&mut self, turn: &mut Turn, id: SessionId, reason: EndReason) {
         for launch in self.sessions.alive_in(id) {
             let (signal, to) = (SIGHUP, SignalTo::Group);
             turn.push(Effect::SignalProgram { session: id, launch, signal, to });
         }
-        if reason == EndReason::HungUp {
+        let shell = self.sessions.programs_of(id).find(|(_, program)| program.part == Part::Shell);
+        if let (EndReason::HungUp, Some((launch, _))) = (reason, shell) {
             // The kernel hangs up what still has it open, whatever it does about the signal.
-            turn.push(Effect::ReleaseTerminal { session: id, launch: shell });
+            turn.push(Effect::ReleaseTerminal { session: id, launch });
         }
         self.kill_if_alone(turn, id);
     }
@@ -212,6 +230,7 @@ impl System {
         if id != SESSION_ZERO {
             return turn.push(Effect::EndSession(id));
         }
+        let reason = self.reason_beside(id);
         let launches: Vec<LaunchId> = self.sessions.programs_of(id).map(|(launch, _)| launch).collect();
         for launch in launches {
             if let Some(program) = self.sessions.programs.get_mut(&launch)
@@ -219,7 +238,7 @@ impl System {
             {
                 let (part, _) = (program.part, core::mem::replace(&mut program.phase, Phase::Sweeping));
                 if let Part::Beside(ends) = part {
-                    self.beside_ended(turn, id, launch, ends, EndReason::LoggedOff, None);
+                    self.beside_ended(turn, id, launch, ends, reason, None);
                 }
                 turn.push(Effect::KillUnit { session: id, unit: unit(launch) });
             }
@@ -252,12 +271,13 @@ impl System {
 
     /// Nothing is left of a session: everybody who waits for that hears it.
     pub(super) fn session_gone(&mut self, turn: &mut Turn, id: SessionId) {
+        let reason = self.reason_beside(id);
         let launches: Vec<LaunchId> = self.sessions.programs_of(id).map(|(launch, _)| launch).collect();
         for launch in launches {
             if let Some(program) = self.sessions.programs.remove(&launch)
                 && let Part::Beside(ends) = program.part
             {
-                self.beside_ended(turn, id, launch, ends, EndReason::LoggedOff, None);
+                self.beside_ended(turn, id, launch, ends, reason, None);
             }
         }
         let Some(session) = self.sessions.table.remove(&id) else { return };
@@ -281,6 +301,14 @@ impl System {
         }
         for waiter in session.waiters {
             turn.reply(waiter, Ok(Reply::Done));
+        }
+    }
+
+    /// Why the programs beside the shell end with their session: they did not leave by themselves, even if the shell did.
+    fn reason_beside(&self, id: SessionId) -> EndReason {
+        match self.sessions.table.get(&id).map(|session| session.state) {
+            Some(State::Ending(ending)) if ending.reason != EndReason::Left => ending.reason,
+            Some(_) | None => EndReason::LoggedOff,
         }
     }
 
@@ -336,13 +364,13 @@ impl System {
         if let Some(viewer) = ends.viewer {
             turn.push(Effect::TellViewer { session, viewer, view: View::Ended { reason, status } });
         }
-        if let Some(id) = ends.request {
-            turn.reply(id, Err(system::Refusal::Session(Refusal::Ending)));
+        if let Some(asked) = ends.asked {
+            turn.reply(asked.request, Err(system::Refusal::Session(Refusal::Ending)));
         }
         if let Some(program) = self.sessions.programs.get_mut(&launch)
             && let Part::Beside(ends) = &mut program.part
         {
-            (ends.viewer, ends.request) = (None, None);
+            (ends.viewer, ends.asked) = (None, None);
         }
     }
 
@@ -369,10 +397,23 @@ impl System {
                 _ => self.kill_ending(turn, id),
             }
         }
+        self.tick_launches(turn);
         let late = self.logons.table.iter().filter(|(_, logon)| logon.deadline <= now);
         for logon in late.map(|(id, _)| *id).collect::<Vec<_>>() {
             turn.push(Effect::EndConversation(logon));
             self.logon_gone(turn, logon);
+        }
+    }
+
+    /// Whoever waits too long for a program to run is told that it does not.
+    fn tick_launches(&mut self, turn: &mut Turn) {
+        let asked = self.sessions.programs.values().filter_map(|program| program.part.asked());
+        let late: Vec<RequestId> =
+            asked.filter(|asked| asked.until <= turn.now).map(|asked| asked.request).collect();
+        for id in late {
+            self.abandon_in_sessions(turn, id);
+            let failure = LaunchFailure { phase: LaunchPhase::Exec, errno: ETIMEDOUT };
+            turn.reply(id, Err(system::Refusal::Session(Refusal::LaunchFailed(failure))));
         }
     }
 
@@ -386,7 +427,9 @@ impl System {
     /// Every user session is killed: the time for a shutdown is over.
     pub(crate) fn kill_all_sessions(&mut self, turn: &mut Turn) {
         self.end_all_sessions(turn);
-        for id in self.sessions.table.keys().copied().collect::<Vec<_>>() {
+        let asked = |state: State| matches!(state, State::Ending(Ending { step: Step::Asked { .. }, .. }));
+        let all = self.sessions.table.iter().filter(|(_, session)| asked(session.state));
+        for id in all.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.kill_ending(turn, id);
         }
     }
@@ -398,8 +441,8 @@ impl System {
         }
         let waiting =
             self.sessions.programs.iter_mut().find_map(|(launch, program)| match &mut program.part {
-                Part::Beside(ends) if ends.request == Some(id) => {
-                    ends.request = None;
+                Part::Beside(ends) if ends.asked.is_some_and(|asked| asked.request == id) => {
+                    ends.asked = None;
                     Some((program.session, *launch))
                 }
                 Part::Beside(_) | Part::Shell => None,

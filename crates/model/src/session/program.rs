@@ -9,6 +9,7 @@ use crate::id::{LaunchId, RequestId, SessionId, ViewerId};
 use crate::launch::exit::ExitStatus;
 use crate::launch::plan::Streams;
 use crate::logon::wire::User;
+use crate::time::Time;
 
 /// A program to be started in a session. The daemon makes the launch plan of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,7 +135,26 @@ pub(crate) struct Ends {
     pub terminal: HasTerminal,
     /// Who waits for it to run.
     #[serde(skip)]
-    pub request: Option<RequestId>,
+    pub asked: Option<Asked>,
+}
+
+/// A client that waits for a program to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// Its request.
+    pub request: RequestId,
+    /// It waits no longer than this.
+    pub until: Time,
+}
+
+impl Part {
+    /// Who waits for it to run.
+    pub fn asked(self) -> Option<Asked> {
+        match self {
+            Part::Beside(ends) => ends.asked,
+            Part::Shell => None,
+        }
+    }
 }
 
 /// Whether a program has a terminal.

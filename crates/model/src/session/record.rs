@@ -11,7 +11,7 @@ use crate::launch::exit::ExitStatus;
 use crate::limit;
 use crate::logon::wire::User;
 use crate::system::turn::Turn;
-use crate::system::{Effect, System};
+use crate::system::{Effect, Recovered, System};
 use crate::time::Time;
 
 /// The format this code writes.
@@ -29,6 +29,7 @@ pub(super) struct Record {
     pub connected: Time,
     pub terminal: u32,
     pub state: Kept,
+    pub launch_last: u64,
     pub viewer_last: u64,
     pub programs: Vec<(LaunchId, Part, Phase)>,
 }
@@ -59,6 +60,15 @@ impl Record {
         let bytes = postcard::to_extend(self, alloc::vec![VERSION]).ok()?;
         (bytes.len() <= limit::RECORD_MAX).then_some(bytes)
     }
+}
+
+/// The highest number of a launch that this init knows of.
+pub(crate) fn launch_last(recovered: &Recovered) -> u64 {
+    let record = recovered.records.iter().find(|(key, _)| key == KEY);
+    let recorded = record.and_then(|(_, bytes)| Record::read(bytes)).map(|record| record.launch_last);
+    let alive = recovered.alive.iter().map(|alive| alive.launch.0);
+    let exits = recovered.exits.iter().map(|exit| exit.launch.0);
+    alive.chain(exits).chain(recorded).max().unwrap_or(0)
 }
 
 impl From<State> for Kept {
@@ -104,15 +114,12 @@ impl System {
             connected: session.connected,
             terminal: session.terminal,
             state: session.state.into(),
-            viewer_last: self.viewer_last_of(session),
+            // Only the numbers that the session itself had: with the host's last ones every record would change with every viewer.
+            launch_last: session.launch_last,
+            viewer_last: session.viewer_last,
             programs: programs.map(|(launch, program)| (launch, program.part, program.phase)).collect(),
         };
         record.write()
-    }
-
-    /// Only the numbers that the session itself uses: with the host's last one every record would change with every viewer.
-    fn viewer_last_of(&self, session: &UserSession) -> u64 {
-        session.viewer().map_or(0, |viewer| viewer.0)
     }
 
     /// Writes a session back into the table as a record has it.
@@ -140,6 +147,8 @@ impl System {
             connected: record.connected,
             terminal: record.terminal,
             waiters: Vec::new(),
+            launch_last: record.launch_last,
+            viewer_last: record.viewer_last,
             stored: Some(bytes.into()),
         };
         self.sessions.table.insert(id, session);

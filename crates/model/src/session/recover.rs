@@ -31,6 +31,7 @@ impl System {
         let programs = record.programs.clone();
         self.restore(turn.now, id, record, recovered.protocol, bytes);
         self.restore_programs(turn, id, programs, &alive, &recovered.exits);
+        self.kill_again(turn, id);
         for exit in &recovered.exits {
             if self.sessions.programs.get(&exit.launch).is_some_and(|program| program.session == id) {
                 self.exit_found(turn, id, exit);
@@ -91,13 +92,24 @@ impl System {
         self.program_happened(turn, session, exit.launch, happened);
     }
 
+    /// What the daemon before had killed, or was about to.
+    fn kill_again(&mut self, turn: &mut Turn, id: SessionId) {
+        let state = self.sessions.table.get(&id).map(|session| session.state);
+        if let Some(State::Ending(Ending { step: Step::Killed { .. }, .. })) = state {
+            self.drop_again(turn, id);
+        }
+    }
+
     fn end_what_cannot_go_on(&mut self, turn: &mut Turn, id: SessionId) {
         let Some(session) = self.sessions.table.get(&id) else { return };
         match session.state {
             State::Live { shell, .. } if !self.sessions.programs.contains_key(&shell) => {
                 self.end_session(turn, id, EndReason::Lost);
             }
-            State::Ending(Ending { step: Step::Killed { .. }, .. }) => self.drop_again(turn, id),
+            // The daemon before may not have come to tell them.
+            State::Ending(Ending { reason, step: Step::Asked { .. }, .. }) => {
+                self.tell_to_end(turn, id, reason);
+            }
             State::Live { .. } | State::Ending(_) | State::Making { .. } | State::Starting { .. } => {}
         }
     }

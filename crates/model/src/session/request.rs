@@ -5,19 +5,19 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::program::{
-    Attachee, EndReason, Ends, HasTerminal, Home, Part, Phase, Program, ProgramLaunch, What, unit,
+    Asked, Attachee, EndReason, Ends, HasTerminal, Home, Part, Phase, Program, ProgramLaunch, What, unit,
 };
 use super::refusal::Refusal;
 use super::status::SessionStatus;
-use super::user::State;
-use crate::access::{Caller, Right};
+use super::user::{State, UserSession};
+use crate::access::{Caller, Origin, Right};
 use crate::event::Event;
 use crate::id::{LaunchId, LogonId, RequestId, SESSION_ZERO, SessionId};
 use crate::launch::plan::Streams;
 use crate::limit;
 use crate::logon::name::AccountName;
 use crate::logon::refusal::Refusal as LogonRefusal;
-use crate::logon::table::Purpose;
+use crate::logon::table::{Purpose, Step};
 use crate::logon::wire::{FromLogon, OldPassword, Source, Task, ToLogon};
 use crate::system::turn::Turn;
 use crate::system::{self, AccountRequest, Effect, LogonRequest, Reply, SessionRequest, System, Wait};
@@ -107,12 +107,13 @@ impl System {
             // Numbers of launches are reserved with its init.
             return Err(system::Refusal::NotReady);
         }
-        let launch = self.services.next_launch();
+        let launch = self.next_launch_in(session);
         let terminal = match streams {
             Streams::Terminal(_) => HasTerminal::Yes,
             Streams::Pipes => HasTerminal::No,
         };
-        let part = Part::Beside(Ends { viewer: None, terminal, request: Some(id) });
+        let asked = Some(Asked { request: id, until: turn.now + limit::LAUNCH_WAIT });
+        let part = Part::Beside(Ends { viewer: None, terminal, asked });
         self.sessions.programs.insert(launch, Program { session, part, phase: Phase::Launching });
         let (what, home) = (What::Command(command), Home::Own);
         let unit = unit(launch);
@@ -129,13 +130,27 @@ impl System {
         Ok(None)
     }
 
+    /// The number of a launch in this session: never one that was used in it, not even by a daemon before.
+    pub(super) fn next_launch_in(&mut self, session: SessionId) -> LaunchId {
+        let launch = self.services.next_launch();
+        if let Some(session) = self.sessions.table.get_mut(&session) {
+            session.launch_last = launch.0;
+        }
+        launch
+    }
+
     /// A program beside the shell runs: whoever asked for it gets its streams.
     pub(super) fn beside_launched(&mut self, turn: &mut Turn, session: SessionId, launch: LaunchId) {
-        let viewer = self.sessions.next_viewer();
+        let ending = self.sessions.table.get(&session).is_none_or(UserSession::ending);
+        let viewer = self.sessions.next_viewer(session);
         let Some(program) = self.sessions.programs.get_mut(&launch) else { return };
         let Part::Beside(ends) = &mut program.part else { return };
         // Without a request the client went away, and its end was sent already.
-        let Some(id) = ends.request.take() else { return };
+        let Some(Asked { request: id, .. }) = ends.asked.take() else { return };
+        if ending {
+            // It ends with the session, and its client is not shown that.
+            return turn.reply(id, Err(no(Refusal::Ending)));
+        }
         ends.viewer = Some(viewer);
         turn.push(Effect::Attach { session, launch, viewer, to: Attachee::Request(id) });
         turn.reply(id, Ok(Reply::Running(launch)));
@@ -205,10 +220,22 @@ impl System {
         caller: &Caller,
         task: Task,
     ) -> Answer {
-        let begun = self.logons.begin(turn.now, account, purpose, caller.uid);
+        let counted = self.counted_against(caller);
+        let begun = self.logons.begin(turn.now, account, purpose, caller.uid, counted);
         let logon = begun.map_err(system::Refusal::Logon)?;
         turn.push(Effect::BeginConversation { logon, task });
         Ok(Some(Reply::Conversation(logon)))
+    }
+
+    /// Whose conversations and tries a caller's are. What root of a user's session does, its user does.
+    fn counted_against(&self, caller: &Caller) -> Option<u32> {
+        match &caller.origin {
+            _ if caller.is_machines_root() => None,
+            Origin::Session { id, .. } if caller.uid == 0 => {
+                Some(self.sessions.table.get(id).map_or(0, |session| session.user.uid))
+            }
+            Origin::Outside | Origin::Session { .. } => Some(caller.uid),
+        }
     }
 
     /// A session0-logon said something.
@@ -216,13 +243,15 @@ impl System {
         let now = turn.now;
         let Some(entry) = self.logons.table.get_mut(&logon) else { return };
         match said {
+            FromLogon::Attempt if entry.step != Step::Talking => {}
             FromLogon::Attempt => {
                 let Some(account) = entry.account.clone() else { return };
                 let message = if entry.tries < limit::LOGON_TRIES_MAX {
                     entry.tries += 1;
-                    let wait = self.logons.delays.attempt(now, &account, entry.caller);
+                    let wait = self.logons.delays.attempt(now, &account, entry.counted);
                     ToLogon::Wait { ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) }
                 } else {
+                    entry.step = Step::Over;
                     let message = String::from("too many wrong passwords");
                     ToLogon::Refused { code: 1326, message, hint: None }
                 };
@@ -236,8 +265,8 @@ impl System {
             FromLogon::Authenticated(user) => self.authenticated(turn, logon, user),
             FromLogon::Broken { text } => turn.emit(Event::AccountsBroken { text }),
             FromLogon::Changed { account, change } => {
-                let (caller, tries) = (entry.caller, entry.tries);
-                self.logons.delays.succeeded(&account, caller, tries);
+                let (counted, tries) = (entry.counted, entry.tries);
+                self.logons.delays.succeeded(&account, counted, tries);
                 turn.emit(Event::AccountChanged { account, change });
             }
         }

@@ -73,9 +73,12 @@ impl Sessions {
         Some(SessionId(self.last))
     }
 
-    /// The next viewer's number.
-    pub fn next_viewer(&mut self) -> ViewerId {
+    /// The next viewer's number, for one in this session.
+    pub fn next_viewer(&mut self, session: SessionId) -> ViewerId {
         self.viewer_last += 1;
+        if let Some(session) = self.table.get_mut(&session) {
+            session.viewer_last = self.viewer_last;
+        }
         ViewerId(self.viewer_last)
     }
 
@@ -127,7 +130,9 @@ impl Sessions {
 
     /// When something must be done.
     pub fn deadline(&self) -> Option<Time> {
-        self.table.values().filter_map(UserSession::deadline).min()
+        let sessions = self.table.values().filter_map(UserSession::deadline);
+        let launches = self.programs.values().filter_map(|program| Some(program.part.asked()?.until));
+        sessions.chain(launches).min()
     }
 
     /// All of them as they are now, by number; the one in Session 0 is not among them.
@@ -167,6 +172,7 @@ impl Sessions {
         let mut viewers = Vec::new();
         for (id, session) in &self.table {
             assert!(id.0 <= self.last, "session {id} has a number that was not given");
+            assert!(session.viewer_last <= self.viewer_last);
             viewers.extend(session.viewer());
             if let Some(shell) = session.shell() {
                 let program = self.programs.get(&shell).expect("a session's shell is a program");
@@ -180,12 +186,13 @@ impl Sessions {
             let beside = self.programs_of(*id).filter(|(_, program)| program.part != Part::Shell).count();
             assert!(beside <= limit::PROGRAMS_MAX, "too many programs in session {id}");
         }
-        for program in self.programs.values() {
-            assert!(self.table.contains_key(&program.session), "{program:?} is in no session");
+        for (launch, program) in &self.programs {
+            let session = self.table.get(&program.session).expect("a program is in a session");
+            assert!(launch.0 <= session.launch_last, "{launch:?} may be given again");
             if let Part::Beside(ends) = program.part {
                 viewers.extend(ends.viewer);
                 let launching = program.phase == Phase::Launching;
-                assert!(launching || ends.request.is_none(), "somebody waits for what runs: {program:?}");
+                assert!(launching || ends.asked.is_none(), "somebody waits for what runs: {program:?}");
                 assert!(!launching || ends.viewer.is_none(), "somebody sees what does not run: {program:?}");
             }
         }

@@ -47,6 +47,10 @@ pub(crate) struct UserSession {
     pub terminal: u32,
     /// Requests that wait for its end.
     pub waiters: Vec<RequestId>,
+    /// The highest number of a launch in it.
+    pub launch_last: u64,
+    /// The highest number of a viewer of it.
+    pub viewer_last: u64,
     /// The record init has of it.
     pub stored: Option<Box<[u8]>>,
 }

@@ -28,6 +28,7 @@ use crate::service::machine::{After, Machine, Stopped};
 use crate::service::status::{OutputLost, State, Status};
 use crate::service::table::{Ending, Gate, Slot};
 use crate::session::Isolation;
+use crate::session::record::launch_last;
 use crate::time::Time;
 
 /// The key of the host's record.
@@ -61,6 +62,7 @@ impl System {
         configuration: Configuration,
         recovered: Option<Recovered>,
         sessions: Vec<(SessionId, Recovered)>,
+        session_last: u32,
     ) {
         if !self.zero.absent() || !matches!(self.phase, Phase::Up) {
             return; // It started already.
@@ -69,15 +71,17 @@ impl System {
         let report = self.services.configure(turn, configuration.services, &[]);
         self.errors = self.errors.saturating_add(u32::try_from(report.kept.len()).unwrap_or(u32::MAX));
         self.started = turn.now;
+        self.sessions.last = session_last;
+        // Sessions outlive Session 0, and with it the record of reserved numbers.
+        let numbers = sessions.iter().map(|(_, recovered)| launch_last(recovered));
+        self.services.launch_last = numbers.max().unwrap_or(0);
+        self.services.launch_reserved = self.services.launch_last;
         match recovered {
             None => self.zero.make(turn),
             Some(recovered) => self.recover(turn, recovered),
         }
         for (id, recovered) in &sessions {
             self.recover_session(turn, *id, recovered);
-            let numbers = recovered.alive.iter().map(|alive| alive.launch.0);
-            let highest = numbers.chain(recovered.exits.iter().map(|exit| exit.launch.0)).max().unwrap_or(0);
-            self.services.launch_last = self.services.launch_last.max(highest);
         }
         if self.shutting_down() {
             self.end_all_sessions(turn);
@@ -98,9 +102,8 @@ impl System {
         self.started = record.started;
         self.host_stored = bytes.map(|bytes| bytes.as_slice().into());
         self.zero.found(record.session_created, recovered.protocol);
-        let alive = recovered.alive.iter().map(|alive| alive.launch.0);
-        let exits = recovered.exits.iter().map(|exit| exit.launch.0);
-        self.services.launch_last = alive.chain(exits).chain([record.launch_reserved]).max().unwrap_or(0);
+        let given = launch_last(&recovered).max(record.launch_reserved);
+        self.services.launch_last = self.services.launch_last.max(given);
         self.services.launch_reserved = self.services.launch_last;
         self.services.gate = Gate::Open;
         if let Some(deadline) = record.shutdown {
@@ -162,6 +165,10 @@ impl System {
         let deadline = turn.now + self.shutdown_wait;
         self.phase = Phase::ShuttingDown(Shutdown::Services { deadline });
         self.services.gate = if self.zero.up() { Gate::ShuttingDown } else { Gate::Over };
+        if !self.zero.up() {
+            // Nobody is to make it while users' sessions end.
+            self.zero.end(turn);
+        }
         for slot in self.services.all() {
             if let Some(service) = self.services.get_mut(slot)
                 && service.machine.stopped()

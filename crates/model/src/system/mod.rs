@@ -114,8 +114,7 @@ impl System {
         match input {
             Input::Tick => self.tick(turn),
             Input::Start { configuration, recovered, sessions, session_last } => {
-                self.sessions.last = session_last;
-                self.start(turn, configuration, recovered, sessions);
+                self.start(turn, configuration, recovered, sessions, session_last);
             }
             Input::Request { id, caller, request } => self.request(turn, id, &caller, request),
             Input::Abandoned(id) => self.abandoned(turn, id),

@@ -1,0 +1,219 @@
+//! One rule of logons per test: passwords, conversations, and who may do what.
+
+mod session_world;
+
+use session_world::{ALICE, BOB, Told, World, account, caller, root, user, vista};
+use session0_model::access::{Caller, Origin};
+use session0_model::event::Event;
+use session0_model::id::{LogonId, SESSION_ZERO, SessionId};
+use session0_model::launch::plan::{Size, Streams};
+use session0_model::limit;
+use session0_model::logon::Wish;
+use session0_model::logon::wire::{
+    AccountChange, FromLogon, HomeFate, LogonFailure, OldPassword, Task, User,
+};
+use session0_model::session::status::ConnectState;
+use session0_model::system::{Effect, Wait};
+
+const TERMINAL: Streams = Streams::Terminal(Size { rows: 24, columns: 80 });
+const ONE: SessionId = SessionId(1);
+const TWO: SessionId = SessionId(2);
+
+fn alice() -> World {
+    let mut world = World::up(vista());
+    assert_eq!(world.log_on(ALICE, Wish::Any), ONE);
+    world
+}
+
+fn refused(world: &World, logon: LogonId) -> u32 {
+    match world.told(logon) {
+        Some(Told::Refused(code)) => code,
+        other => panic!("{other:?}"),
+    }
+}
+
+// Passwords.
+
+#[test]
+fn a_conversation_has_three_tries_and_further_ones_wait_longer_each_time() {
+    let mut world = World::up(vista());
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        let logon = world.talk(ALICE, Wish::Any);
+        for _ in 0..limit::LOGON_TRIES_MAX {
+            waits.push(world.attempt(logon).expect("three are allowed"));
+            world.says(logon, FromLogon::Failed { reason: LogonFailure::WrongPassword });
+        }
+        assert_eq!(world.attempt(logon), Err(1326));
+        world.conversation_ends(logon);
+    }
+    assert_eq!(waits, [0, 0, 0, 1000, 2000, 4000, 8000, 16000, 32000]);
+    let bobs = world.talk(BOB, Wish::Any);
+    assert_eq!(world.attempt(bobs), Ok(0), "another account is not hindered");
+}
+
+#[test]
+fn a_failed_try_is_told_with_its_true_reason_in_events_only() {
+    let mut world = World::up(vista());
+    let id = world.begin(caller(BOB), ALICE, Wish::Any);
+    let logon = world.conversation(id);
+    world.says(logon, FromLogon::Failed { reason: LogonFailure::UnknownAccount });
+    let reason = LogonFailure::UnknownAccount;
+    assert_eq!(world.last, [Effect::Emit(Event::LogonFailed { account: account(ALICE), uid: BOB, reason })]);
+}
+
+#[test]
+fn the_right_password_ends_the_delay_also_where_the_name_was_spelled_otherwise() {
+    let mut world = World::up(vista());
+    for _ in 0..5 {
+        let logon = world.talk(ALICE, Wish::Any);
+        assert_eq!(world.attempt(logon), Ok(0));
+        // A directory's own spelling of the name that was typed.
+        world.says(logon, FromLogon::Authenticated(User { name: account(4711), ..user(ALICE) }));
+        for id in world.making.clone() {
+            world.try_made(id);
+        }
+        for (session, launch) in world.launching() {
+            world.launched(session, launch);
+        }
+        world.conversation_ends(logon);
+    }
+}
+
+#[test]
+fn one_uid_has_four_conversations_and_others_are_not_hindered() {
+    let mut world = World::up(vista());
+    for _ in 0..limit::LOGONS_PER_UID_MAX {
+        let id = world.begin(caller(BOB), ALICE, Wish::Any);
+        assert_eq!(world.code(id), 0);
+    }
+    let (bob, gettys) = (world.begin(caller(BOB), BOB, Wish::Any), world.begin(root(), BOB, Wish::Any));
+    assert_eq!((world.code(bob), world.code(gettys)), (1450, 0));
+}
+
+#[test]
+fn a_conversation_that_is_over_counts_until_its_process_is_gone() {
+    let mut world = alice();
+    for _ in 0..limit::LOGONS_PER_UID_MAX {
+        let id = world.begin(caller(BOB), ALICE, Wish::New);
+        let logon = world.conversation(id);
+        world.right(logon, ALICE);
+        assert_eq!(refused(&world, logon), 7054);
+    }
+    let more = world.begin(caller(BOB), ALICE, Wish::New);
+    assert_eq!(world.code(more), 1450);
+    world.conversation_ends(*world.conversations.first_key_value().expect("there are some").0);
+    let more = world.begin(caller(BOB), ALICE, Wish::New);
+    assert_eq!(world.code(more), 0);
+    world.pass(limit::LOGON_TIME_MAX + limit::LOGOFF_WAIT);
+    assert!(
+        world.conversations.values().all(|conversation| conversation.killed),
+        "they are killed in the end"
+    );
+}
+
+#[test]
+fn root_of_a_session_tries_passwords_as_slowly_as_its_user() {
+    let mut world = alice();
+    let origin = Origin::Session { id: ONE, service: None };
+    let contained = Caller { origin, ..root() };
+    let mut waits = Vec::new();
+    for victim in 0..2 {
+        let id = world.begin(contained.clone(), 2000 + victim, Wish::Any);
+        let logon = world.conversation(id);
+        waits.extend((0..3).map(|_| world.attempt(logon).expect("three are allowed")));
+    }
+    assert_eq!(waits, [0, 0, 0, 1000, 2000, 4000], "other accounts are no way round");
+    for _ in 2..limit::LOGONS_PER_UID_MAX {
+        world.begin(contained.clone(), BOB, Wish::Any);
+    }
+    let (roots, users) = (world.begin(contained, BOB, Wish::Any), world.begin(caller(ALICE), BOB, Wish::Any));
+    assert_eq!((world.code(roots), world.code(users)), (1450, 1450));
+}
+
+#[test]
+fn a_conversation_that_takes_too_long_is_over() {
+    let mut world = World::up(vista());
+    let logon = world.talk(ALICE, Wish::Any);
+    world.wait();
+    assert_eq!(world.last, [Effect::EndConversation(logon)]);
+    world.right(logon, ALICE);
+    assert!(world.last.is_empty() && world.making.is_empty(), "it is too late");
+}
+
+// Rights.
+
+#[test]
+fn a_user_and_administrators_control_a_session_and_nobody_else() {
+    let mut world = alice();
+    let bob = world.logoff(caller(BOB), ONE, Wait::Begun);
+    let bobs = world.run(caller(BOB), ONE, TERMINAL);
+    assert_eq!((world.code(bob), world.code(bobs)), (5, 5));
+    world.run(caller(ALICE), ONE, TERMINAL);
+    assert_eq!(world.launching().len(), 1);
+    let zero = [caller(ALICE), root()].map(|who| world.logoff(who, SESSION_ZERO, Wait::Begun));
+    assert_eq!(zero.map(|id| world.code(id)), [5, 1008], "services are no user");
+    let nowhere = world.logoff(caller(BOB), TWO, Wait::Begun);
+    assert_eq!(world.code(nowhere), 7022);
+    let hers = world.logoff(caller(ALICE), ONE, Wait::Begun);
+    assert_eq!((world.code(hers), world.state(ONE)), (0, Some(ConnectState::Down)));
+}
+
+#[test]
+fn accounts_are_administrators_but_for_ones_own_password() {
+    let mut world = World::up(vista());
+    let (name, shell) = (account(ALICE), None);
+    let full_name = String::new();
+    for task in [
+        Task::List,
+        Task::Add { account: name.clone(), full_name, shell },
+        Task::Disable { account: name.clone() },
+        Task::Enable { account: name.clone() },
+        Task::Remove { account: name.clone(), home: HomeFate::Removed },
+    ] {
+        let (bob, admin) = (world.account(caller(BOB), task.clone()), world.account(root(), task));
+        assert_eq!((world.code(bob), world.code(admin)), (5, 0));
+    }
+    for (who, old) in [(caller(ALICE), OldPassword::Asked), (root(), OldPassword::NotNeeded)] {
+        // What the client says of that is not heard.
+        let said = [OldPassword::NotNeeded, OldPassword::Asked][usize::from(old == OldPassword::NotNeeded)];
+        let id = world.account(who, Task::Password { account: name.clone(), old: said });
+        let logon = world.conversation(id);
+        let task = Task::Password { account: name.clone(), old };
+        assert!(world.did(&Effect::BeginConversation { logon, task }));
+    }
+}
+
+#[test]
+fn an_account_in_use_is_not_removed() {
+    let mut world = alice();
+    let remove = |name| Task::Remove { account: name, home: HomeFate::Kept };
+    let (alices, bobs) =
+        (world.account(root(), remove(account(ALICE))), world.account(root(), remove(account(BOB))));
+    assert_eq!((world.code(alices), world.code(bobs)), (2402, 0));
+    world.logoff(root(), ONE, Wait::Begun);
+    let leaving = world.account(root(), remove(account(ALICE)));
+    assert_eq!(world.code(leaving), 2402, "her programs are not gone yet");
+    world.try_init_dies(ONE);
+    let gone = world.account(root(), remove(account(ALICE)));
+    assert_eq!(world.code(gone), 0);
+}
+
+#[test]
+fn a_changed_account_is_told() {
+    let mut world = World::up(vista());
+    let id = world.account(root(), Task::Disable { account: account(BOB) });
+    let (logon, change) = (world.conversation(id), AccountChange::Disabled);
+    world.says(logon, FromLogon::Changed { account: account(BOB), change });
+    assert_eq!(world.last, [Effect::Emit(Event::AccountChanged { account: account(BOB), change })]);
+}
+
+#[test]
+fn a_conversation_about_accounts_logs_nobody_on() {
+    let mut world = World::up(vista());
+    let task = Task::Password { account: account(BOB), old: OldPassword::Asked };
+    let id = world.account(caller(BOB), task);
+    let logon = world.conversation(id);
+    world.right(logon, BOB);
+    assert!(world.last.is_empty());
+}
