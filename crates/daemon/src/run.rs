@@ -313,7 +313,9 @@ fn begin(
 fn watch_viewers(core: &Core) {
     let gone = core.with(|state| {
         let mut gone = Vec::new();
-        for (session, viewer) in state.system.viewers() {
+        let viewers = state.system.viewers();
+        viewer::close_unknown(state, &viewers);
+        for (session, viewer) in viewers {
             let kept = state.live(session).and_then(|session| session.kept(&viewer::key(viewer)));
             match kept {
                 Some(socket) => viewer::watch(core, state, viewer, socket),

@@ -4,7 +4,7 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use session0_api::conversation::View as Said;
-use session0_model::id::{LaunchId, SessionId, ViewerId};
+use session0_model::id::{LaunchId, SESSION_ZERO, SessionId, ViewerId};
 use session0_model::launch::exit::ExitStatus;
 use session0_model::launch::wire::{self, ToInit};
 use session0_model::logon::wire::ToLogon;
@@ -61,6 +61,22 @@ pub fn attach(
             };
             let message = ToLogon::Concluded { session: id.0, entry, notices };
             conversation::tell(state, logon, &message, &[terminal.as_fd(), theirs.as_fd()]);
+        }
+    }
+}
+
+/// Closes kept sockets of viewers that nobody knows of: the daemon before died between keeping one and saying whose it is. Their
+/// clients hear the end of it.
+pub fn close_unknown(state: &mut State, known: &[(SessionId, ViewerId)]) {
+    let sessions = state.session.iter_mut().map(|session| (SESSION_ZERO, session));
+    for (id, session) in sessions.chain(state.users.iter_mut().map(|(id, session)| (*id, session))) {
+        let of_viewer = |key: &&String| key.starts_with(wire::key::VIEWER);
+        let kept: Vec<String> = session.kept.keys().filter(of_viewer).cloned().collect();
+        for kept in kept {
+            if !known.iter().any(|(session, viewer)| *session == id && key(*viewer) == kept) {
+                session.kept.remove(&kept);
+                session.link.say(&ToInit::Release { key: kept });
+            }
         }
     }
 }

@@ -43,7 +43,7 @@ impl Plan {
 #[derive(Debug, Clone)]
 enum Happening {
     /// Init tells the daemon of this life.
-    Told { daemon: u64, session: u64, input: Input },
+    Told { daemon: u64, session: u64, input: Box<Input> },
     /// Something that concerns the processes of this session.
     In { session: u64, what: Inside },
     /// The false kernel made the session this daemon asked for, or could not.
@@ -254,9 +254,9 @@ impl Simulation {
         match happening {
             Happening::Told { daemon, session, input } => {
                 if daemon == self.daemon && session == self.session {
-                    self.tell(input);
-                } else if matches!(input, Input::Notified { .. }) && session == self.session {
-                    self.say_input(input);
+                    self.tell(*input);
+                } else if matches!(*input, Input::Notified { .. }) && session == self.session {
+                    self.say_input(*input);
                 }
             }
             Happening::In { session, what } => {
@@ -530,6 +530,7 @@ impl Simulation {
         if self.system.is_some() {
             // Messages keep their order: none takes longer than another.
             let (daemon, session) = (self.daemon, self.session);
+            let input = Box::new(input);
             self.later(Duration::from_micros(50), Happening::Told { daemon, session, input });
         }
     }

@@ -62,6 +62,8 @@ pub const SESSIONS_MAX: usize = 1024;
 pub const PROGRAMS_MAX: usize = 64;
 /// Conversations with session0-logon at one time: each checks passwords, which takes 19 MiB and 50 ms of a processor.
 pub const LOGONS_MAX: usize = 32;
+/// Of these, kept for the machine's root: many users together cannot keep its gettys waiting.
+pub const LOGONS_FOR_ROOT: usize = 8;
 /// Of these, for one uid that is not root.
 pub const LOGONS_PER_UID_MAX: usize = 4;
 /// Wrong passwords in one conversation.

@@ -106,7 +106,8 @@ impl Logons {
     ) -> Result<LogonId, Refusal> {
         let of_caller = self.table.values().filter(|logon| logon.counted == counted).count();
         let many = counted.is_some() && of_caller >= limit::LOGONS_PER_UID_MAX;
-        if many || self.table.len() >= limit::LOGONS_MAX {
+        let kept = if counted.is_some() { limit::LOGONS_FOR_ROOT } else { 0 };
+        if many || self.table.len() + kept >= limit::LOGONS_MAX {
             return Err(Refusal::TooMany);
         }
         self.last += 1;

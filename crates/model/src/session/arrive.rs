@@ -119,7 +119,7 @@ impl System {
             viewer_last: 0,
             stored: None,
         };
-        self.sessions.table.insert(id, session);
+        self.sessions.add(id, session);
         self.entering(logon, id);
         match self.zero.protocol() {
             Some(protocol) if shares_zero => self.user_session_created(turn, id, protocol),
@@ -136,7 +136,7 @@ impl System {
 
     /// A user's session is made: his shell is started in it.
     pub(crate) fn user_session_created(&mut self, turn: &mut Turn, id: SessionId, protocol: u16) {
-        let Some(session) = self.sessions.table.get_mut(&id) else {
+        let Some(session) = self.sessions.session_mut(id) else {
             // Nobody wants it any more: the word for that crossed this one.
             return turn.push(Effect::EndSession(id));
         };
@@ -162,12 +162,12 @@ impl System {
             Some(Purpose::Logon(wanted)) => Some((wanted.size, wanted.environment.clone())),
             Some(Purpose::Account) | None => None,
         };
-        let Some(session) = self.sessions.table.get_mut(&id) else { return };
+        let Some(session) = self.sessions.session_mut(id) else { return };
         let (size, environment) = wanted.unwrap_or((Size { rows: 24, columns: 80 }, Vec::new()));
         session.state = State::Starting { logon, shell: launch, home };
         let user = session.user.clone();
         let program = Program { session: id, part: Part::Shell, phase: Phase::Launching };
-        self.sessions.programs.insert(launch, program);
+        self.sessions.add_program(launch, program);
         turn.push(Effect::LaunchProgram(Box::new(ProgramLaunch {
             session: id,
             launch,
@@ -187,7 +187,7 @@ impl System {
             return;
         };
         let viewer = self.sessions.next_viewer(id);
-        let Some(session) = self.sessions.table.get_mut(&id) else { return };
+        let Some(session) = self.sessions.session_mut(id) else { return };
         session.state = State::Live { shell, seat: Seat::Active { viewer } };
         session.connected = turn.now;
         turn.emit(Event::SessionConnected { session: id, client: session.client.clone() });
@@ -249,7 +249,7 @@ impl System {
         let viewer = self.sessions.next_viewer(id);
         self.sessions.terminal_last += 1;
         let terminal = self.sessions.terminal_last;
-        let Some(session) = self.sessions.table.get_mut(&id) else { return };
+        let Some(session) = self.sessions.session_mut(id) else { return };
         let State::Live { shell, seat } = session.state else { return };
         let entry = match seat {
             Seat::Disconnected { .. } => Entry::Reconnected,

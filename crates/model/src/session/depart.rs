@@ -72,7 +72,7 @@ impl System {
     }
 
     fn program_launched(&mut self, turn: &mut Turn, session: SessionId, launch: LaunchId) {
-        let Some(program) = self.sessions.programs.get_mut(&launch) else {
+        let Some(program) = self.sessions.program_mut(launch) else {
             // Told to init by a daemon before, and not kept: nobody's.
             let (signal, to) = (SIGKILL, SignalTo::Group);
             return turn.push(Effect::SignalProgram { session, launch, signal, to });
@@ -109,7 +109,7 @@ impl System {
     }
 
     fn program_exited(&mut self, turn: &mut Turn, launch: LaunchId, status: ExitStatus, remains: Remains) {
-        let Some(program) = self.sessions.programs.get_mut(&launch) else { return };
+        let Some(program) = self.sessions.program_mut(launch) else { return };
         let (session, part, phase) = (program.session, program.part, program.phase);
         if phase == Phase::Launching {
             // Killed between clone and exec, with no daemon there to hear that it was launched.
@@ -121,7 +121,7 @@ impl System {
         match (phase, remains) {
             (Phase::Sweeping, _) => {}
             (Phase::Launching | Phase::Running | Phase::Left, Remains::Processes) => {
-                if let Some(program) = self.sessions.programs.get_mut(&launch) {
+                if let Some(program) = self.sessions.program_mut(launch) {
                     program.phase = Phase::Left;
                 }
                 if let Part::Beside(_) = part {
@@ -142,7 +142,7 @@ impl System {
 
     /// A session without its shell is over, and everything in it.
     fn shell_ended(&mut self, turn: &mut Turn, id: SessionId, status: ExitStatus) {
-        let Some(session) = self.sessions.table.get_mut(&id) else { return };
+        let Some(session) = self.sessions.session_mut(id) else { return };
         match &mut session.state {
             State::Ending(ending) => ending.status = Some(status),
             State::Live { .. } | State::Starting { .. } | State::Making { .. } => {
@@ -160,7 +160,7 @@ impl System {
 
     /// Begins the end of a session: its programs are told. A session that is just being made is dropped.
     pub(crate) fn end_session(&mut self, turn: &mut Turn, id: SessionId, reason: EndReason) {
-        let Some(session) = self.sessions.table.get_mut(&id) else { return };
+        let Some(session) = self.sessions.session_mut(id) else { return };
         match session.state {
             State::Making { logon } | State::Starting { logon, .. } => {
                 self.turn_back(turn, logon, "the session was logged off while it was being made");
@@ -191,7 +191,7 @@ impl System {
 
     /// Ends a session that nobody has seen, without asking.
     pub(super) fn drop_session(&mut self, turn: &mut Turn, id: SessionId) {
-        let Some(session) = self.sessions.table.get_mut(&id) else { return };
+        let Some(session) = self.sessions.session_mut(id) else { return };
         let (reason, step) = (EndReason::LoggedOff, killed(turn.now));
         session.state = State::Ending(Ending { reason, viewer: None, status: None, step });
         self.kill_session(turn, id);
@@ -209,7 +209,7 @@ impl System {
 
     /// What was told to end has ended before its time was over.
     fn kill_if_alone(&mut self, turn: &mut Turn, id: SessionId) {
-        let Some(session) = self.sessions.table.get_mut(&id) else { return };
+        let Some(session) = self.sessions.session_mut(id) else { return };
         let State::Ending(ending) = &mut session.state else { return };
         if matches!(ending.step, Step::Asked { .. }) && self.sessions.alive_in(id).is_empty() {
             self.kill_ending(turn, id);
@@ -217,9 +217,7 @@ impl System {
     }
 
     fn kill_ending(&mut self, turn: &mut Turn, id: SessionId) {
-        if let Some(State::Ending(ending)) =
-            self.sessions.table.get_mut(&id).map(|session| &mut session.state)
-        {
+        if let Some(State::Ending(ending)) = self.sessions.session_mut(id).map(|session| &mut session.state) {
             ending.step = killed(turn.now);
         }
         self.kill_session(turn, id);
@@ -233,7 +231,7 @@ impl System {
         let reason = self.reason_beside(id);
         let launches: Vec<LaunchId> = self.sessions.programs_of(id).map(|(launch, _)| launch).collect();
         for launch in launches {
-            if let Some(program) = self.sessions.programs.get_mut(&launch)
+            if let Some(program) = self.sessions.program_mut(launch)
                 && program.phase != Phase::Sweeping
             {
                 let (part, _) = (program.part, core::mem::replace(&mut program.phase, Phase::Sweeping));
@@ -257,7 +255,7 @@ impl System {
 
     /// A user session's init is gone, and everything with it.
     pub(crate) fn user_session_ended(&mut self, turn: &mut Turn, id: SessionId) {
-        let Some(session) = self.sessions.table.get_mut(&id) else { return };
+        let Some(session) = self.sessions.session_mut(id) else { return };
         if !session.ending() {
             let expected = session.expected_by();
             let (viewer, step, reason) = (session.viewer(), killed(turn.now), EndReason::InitDied);
@@ -274,7 +272,7 @@ impl System {
         let reason = self.reason_beside(id);
         let launches: Vec<LaunchId> = self.sessions.programs_of(id).map(|(launch, _)| launch).collect();
         for launch in launches {
-            if let Some(program) = self.sessions.programs.remove(&launch)
+            if let Some(program) = self.sessions.remove_program(launch)
                 && let Part::Beside(ends) = program.part
             {
                 self.beside_ended(turn, id, launch, ends, reason, None);
@@ -313,7 +311,7 @@ impl System {
     }
 
     fn forget_program(&mut self, turn: &mut Turn, launch: LaunchId) {
-        if let Some(program) = self.sessions.programs.remove(&launch) {
+        if let Some(program) = self.sessions.remove_program(launch) {
             turn.push(Effect::ForgetUnit { session: program.session, unit: unit(launch) });
             turn.push(Effect::ReleaseTerminal { session: program.session, launch });
         }
@@ -329,7 +327,7 @@ impl System {
     }
 
     fn shell_hung_up(&mut self, turn: &mut Turn, id: SessionId) {
-        let Some(session) = self.sessions.table.get_mut(&id) else { return };
+        let Some(session) = self.sessions.session_mut(id) else { return };
         match &mut session.state {
             State::Live { seat, .. } => {
                 *seat = Seat::Disconnected { since: turn.now };
@@ -344,7 +342,7 @@ impl System {
     }
 
     fn beside_hung_up(&mut self, turn: &mut Turn, session: SessionId, launch: LaunchId) {
-        let Some(program) = self.sessions.programs.get_mut(&launch) else { return };
+        let Some(program) = self.sessions.program_mut(launch) else { return };
         let Part::Beside(ends) = &mut program.part else { return };
         ends.viewer = None;
         if ends.terminal == HasTerminal::Yes {
@@ -367,7 +365,7 @@ impl System {
         if let Some(asked) = ends.asked {
             turn.reply(asked.request, Err(system::Refusal::Session(Refusal::Ending)));
         }
-        if let Some(program) = self.sessions.programs.get_mut(&launch)
+        if let Some(program) = self.sessions.program_mut(launch)
             && let Part::Beside(ends) = &mut program.part
         {
             (ends.viewer, ends.asked) = (None, None);

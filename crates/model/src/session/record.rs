@@ -91,8 +91,7 @@ impl From<State> for Kept {
 impl System {
     /// Has each session's init keep its record, if it changed.
     pub(crate) fn keep_sessions(&mut self, turn: &mut Turn) {
-        let ids: Vec<SessionId> = self.sessions.table.keys().copied().collect();
-        for id in ids {
+        for id in self.sessions.take_changed() {
             let made = self.sessions.table.get(&id).is_some_and(|session| session.protocol.is_some());
             let Some(bytes) = made.then(|| self.session_record(id)).flatten() else { continue };
             let Some(session) = self.sessions.table.get_mut(&id) else { continue };
@@ -151,7 +150,7 @@ impl System {
             viewer_last: record.viewer_last,
             stored: Some(bytes.into()),
         };
-        self.sessions.table.insert(id, session);
+        self.sessions.add(id, session);
         self.sessions.viewer_last = self.sessions.viewer_last.max(record.viewer_last);
         self.sessions.terminal_last = self.sessions.terminal_last.max(record.terminal);
     }

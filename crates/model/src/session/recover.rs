@@ -75,7 +75,7 @@ impl System {
                 Phase::Launching | Phase::Running => continue,
                 Phase::Left | Phase::Sweeping => phase,
             };
-            self.sessions.programs.insert(launch, Program { session, part, phase });
+            self.sessions.add_program(launch, Program { session, part, phase });
             if let Part::Beside(ends) = part
                 && ends.viewer.is_none()
                 && phase == Phase::Running

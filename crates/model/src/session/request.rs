@@ -73,7 +73,7 @@ impl System {
         wait: Wait,
     ) -> Answer {
         self.controlled(caller, session)?;
-        if let (Wait::Settled, Some(found)) = (wait, self.sessions.table.get_mut(&session)) {
+        if let (Wait::Settled, Some(found)) = (wait, self.sessions.session_mut(session)) {
             if found.waiters.len() >= limit::WAITERS_MAX {
                 return Err(no(Refusal::TooManyWaiters));
             }
@@ -114,7 +114,7 @@ impl System {
         };
         let asked = Some(Asked { request: id, until: turn.now + limit::LAUNCH_WAIT });
         let part = Part::Beside(Ends { viewer: None, terminal, asked });
-        self.sessions.programs.insert(launch, Program { session, part, phase: Phase::Launching });
+        self.sessions.add_program(launch, Program { session, part, phase: Phase::Launching });
         let (what, home) = (What::Command(command), Home::Own);
         let unit = unit(launch);
         turn.push(Effect::LaunchProgram(Box::new(ProgramLaunch {
@@ -133,7 +133,7 @@ impl System {
     /// The number of a launch in this session: never one that was used in it, not even by a daemon before.
     pub(super) fn next_launch_in(&mut self, session: SessionId) -> LaunchId {
         let launch = self.services.next_launch();
-        if let Some(session) = self.sessions.table.get_mut(&session) {
+        if let Some(session) = self.sessions.session_mut(session) {
             session.launch_last = launch.0;
         }
         launch
@@ -143,7 +143,7 @@ impl System {
     pub(super) fn beside_launched(&mut self, turn: &mut Turn, session: SessionId, launch: LaunchId) {
         let ending = self.sessions.table.get(&session).is_none_or(UserSession::ending);
         let viewer = self.sessions.next_viewer(session);
-        let Some(program) = self.sessions.programs.get_mut(&launch) else { return };
+        let Some(program) = self.sessions.program_mut(launch) else { return };
         let Part::Beside(ends) = &mut program.part else { return };
         // Without a request the client went away, and its end was sent already.
         let Some(Asked { request: id, .. }) = ends.asked.take() else { return };

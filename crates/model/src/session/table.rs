@@ -1,7 +1,7 @@
 //! All sessions of users and all their programs.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -64,9 +64,49 @@ pub(crate) struct Sessions {
     pub viewer_last: u64,
     /// The number of the last attachment.
     pub terminal_last: u32,
+    /// Sessions that, or whose programs, were changed in this turn: their records may have to be written.
+    changed: BTreeSet<SessionId>,
 }
 
 impl Sessions {
+    /// A session, to be changed.
+    pub fn session_mut(&mut self, id: SessionId) -> Option<&mut UserSession> {
+        let session = self.table.get_mut(&id)?;
+        self.changed.insert(id);
+        Some(session)
+    }
+
+    /// A session that is new.
+    pub fn add(&mut self, id: SessionId, session: UserSession) {
+        self.changed.insert(id);
+        self.table.insert(id, session);
+    }
+
+    /// A program, to be changed.
+    pub fn program_mut(&mut self, launch: LaunchId) -> Option<&mut Program> {
+        let program = self.programs.get_mut(&launch)?;
+        self.changed.insert(program.session);
+        Some(program)
+    }
+
+    /// A program that is new.
+    pub fn add_program(&mut self, launch: LaunchId, program: Program) {
+        self.changed.insert(program.session);
+        self.programs.insert(launch, program);
+    }
+
+    /// A program that is gone.
+    pub fn remove_program(&mut self, launch: LaunchId) -> Option<Program> {
+        let program = self.programs.remove(&launch)?;
+        self.changed.insert(program.session);
+        Some(program)
+    }
+
+    /// What was changed since the last call.
+    pub fn take_changed(&mut self) -> BTreeSet<SessionId> {
+        core::mem::take(&mut self.changed)
+    }
+
     /// The next session's number: never one that was used.
     pub fn next_id(&mut self) -> Option<SessionId> {
         self.last = self.last.checked_add(1)?;
@@ -76,10 +116,11 @@ impl Sessions {
     /// The next viewer's number, for one in this session.
     pub fn next_viewer(&mut self, session: SessionId) -> ViewerId {
         self.viewer_last += 1;
-        if let Some(session) = self.table.get_mut(&session) {
-            session.viewer_last = self.viewer_last;
+        let number = self.viewer_last;
+        if let Some(session) = self.session_mut(session) {
+            session.viewer_last = number;
         }
-        ViewerId(self.viewer_last)
+        ViewerId(number)
     }
 
     /// Sessions of a uid that do not end.
