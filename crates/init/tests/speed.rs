@@ -3,13 +3,14 @@
 
 mod common;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use common::{Host, root, user_plan};
+use common::{GROUP, Host, PASSWD, root, user_plan};
 use session0_model::id::LaunchId;
-use session0_model::launch::plan::{LaunchPlan, Limits, UserNamespaces};
+use session0_model::launch::plan::{LaunchPlan, Limits, Size, Streams, UserNamespaces};
 use session0_model::launch::wire::{FromInit, ToInit};
 use session0_sys::cgroup::SessionLimits;
+use session0_sys::device_policy::OwnTerminal;
 
 const COUNT: u64 = 500;
 
@@ -122,6 +123,57 @@ fn five_hundred_launches() {
             );
         }
     }
+}
+
+const SESSIONS: usize = 50;
+
+/// One session at a time, at once and after a pause: a kernel that was left alone for a while may take longer.
+#[test]
+#[ignore = "a measurement"]
+fn a_session_and_its_first_shell() {
+    if !root("a_session_and_its_first_shell") {
+        return;
+    }
+    for pause in [Duration::ZERO, Duration::from_secs(1)] {
+        let mut grouped = Vec::new();
+        let mut greeted = Vec::new();
+        let mut prepared = Vec::new();
+        let mut launched = Vec::new();
+        let mut again = Vec::new();
+        for _ in 0..SESSIONS {
+            std::thread::sleep(pause);
+            let limits = SessionLimits { tasks: Some(4096), memory: Some(2 << 30), cpu_percent: None };
+            let mut host = Host::start_with(limits, Some(OwnTerminal::Allowed));
+            greeted.push(host.cloned.elapsed());
+            grouped.push(host.groups_made);
+            let (plan, kind) = host.user_kind(|_, _| {});
+            let begin = Instant::now();
+            host.say(&ToInit::PrepareKind { plan, kind });
+            host.until_prepared();
+            prepared.push(begin.elapsed());
+            let begin = Instant::now();
+            host.enter(64001, PASSWD, GROUP);
+            let terminal = Streams::Terminal(Size { rows: 24, columns: 80 });
+            let first = host.launch_with("shell", user_plan("exec sleep 1000"), terminal).unwrap();
+            launched.push(begin.elapsed());
+            let begin = Instant::now();
+            let second = host.launch_with("shell", user_plan("exec sleep 1000"), terminal).unwrap();
+            again.push(begin.elapsed());
+            drop((first, second));
+        }
+        println!("pause {pause:?}, {SESSIONS} sessions, milliseconds as lowest, median, 90 %, highest:");
+        println!("  control groups and device policy       {}", spread(grouped));
+        println!("  init cloned to connected and greeted   {}", spread(greeted));
+        println!("  PrepareKind to Prepared                {}", spread(prepared));
+        println!("  Enter and LaunchWith to Launched       {}", spread(launched));
+        println!("  LaunchWith to Launched, the second     {}", spread(again));
+    }
+}
+
+fn spread(mut times: Vec<Duration>) -> String {
+    times.sort_unstable();
+    let at = |index: usize| format!("{:7.2}", times[index].as_secs_f64() * 1000.0);
+    [at(0), at(times.len() / 2), at(times.len() * 9 / 10), at(times.len() - 1)].join(" ")
 }
 
 /// Private memory of a process.

@@ -232,6 +232,9 @@ fn contained_root_is_root_among_its_own_and_nowhere_else() {
         plan.hidden = vec![hidden, "/usr/share".into()];
     });
     host.enter(64001, PASSWD, GROUP);
+    let own = host.ada_with("grep -E '^Cap(Prm|Eff|Amb|Bnd)' /proc/self/status", contained);
+    let nothing = own.lines().filter(|line| line.ends_with("\t0000000000000000")).count();
+    assert_eq!(nothing, 3, "nothing is his before he elevates: {own}");
     let set_uid = SetUid::new("contained");
     let script = set_uid.run(
         "id -u; grep -E \"^Cap(Prm|Bnd)\" /proc/self/status; chown 64002 /run/user/64001 && echo chowned; \

@@ -37,6 +37,10 @@ pub struct Host {
     pub base: Option<Base>,
     pub groups: Option<SessionGroups>,
     pub init: spawn::Child,
+    /// How long the session's groups and its device policy took.
+    pub groups_made: Duration,
+    /// When init was about to be cloned.
+    pub cloned: Instant,
     pub control: OwnedFd,
     /// Said by init, not yet asked for.
     pub said: VecDeque<(FromInit, Vec<OwnedFd>)>,
@@ -60,14 +64,17 @@ impl Host {
             std::fs::create_dir_all(directory.join(name)).unwrap();
         }
         let base = Base::open(&directory).unwrap();
+        let begin = Instant::now();
         let groups = SessionGroups::create(&base, SESSION_ZERO, &limits).unwrap();
         if let Some(policy) = policy {
             device_policy::attach(groups.top(), policy).unwrap();
         }
+        let groups_made = begin.elapsed();
         let socket = directory.join("init.sock");
         let listener = packet::listen(&socket, 0o600, 16).unwrap();
         let program = spawn::open_program(Path::new(env!("CARGO_BIN_EXE_session0-init"))).unwrap();
         let messages = std::io::stderr();
+        let cloned = Instant::now();
         let init =
             spawn::session_init(program.as_fd(), SESSION_ZERO, listener.as_fd(), &groups, messages.as_fd())
                 .unwrap();
@@ -77,6 +84,8 @@ impl Host {
             base: Some(base),
             groups: Some(groups),
             init,
+            groups_made,
+            cloned,
             control,
             said: VecDeque::new(),
             last_launch: 0,

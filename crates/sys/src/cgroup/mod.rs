@@ -9,9 +9,12 @@
 //! ```
 //!
 //! On v2 the limits are on `work`: a fork bomb at its limit does not keep init from launching. On v1 there is no
-//! way to be born in a group, and moving takes 13 ms when nobody has moved for a while (measured), so there init is
-//! in the limited group itself and its children inherit that: while a fork bomb holds the session's last task,
-//! launches fail with EAGAIN.
+//! way to be born in a group, so there init is in the limited group itself and its children inherit that: while a
+//! fork bomb holds the session's last task, launches fail with EAGAIN.
+//!
+//! Moving by v1's `cgroup.procs` takes 11 ms when nobody has moved for a while, because the kernel first holds up every
+//! fork and exit of the machine. A single thread that moves *itself* by `tasks` waits for nobody (Linux 5.5): three groups
+//! in 0.13 ms (both measured). That is how init joins.
 
 mod base;
 mod limits;

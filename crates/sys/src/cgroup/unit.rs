@@ -55,10 +55,10 @@ impl Work {
         Work { v2, v1: v1.map(|group| is_v1(group.as_fd()).then_some(group)) }
     }
 
-    /// init itself joins the session's v1 groups, which its children inherit.
+    /// init itself, which has one thread, joins the session's v1 groups; its children inherit that.
     pub fn join(&self) -> io::Result<()> {
         for group in self.v1.iter().flatten() {
-            super::write(group.as_fd(), "cgroup.procs", "0")?;
+            super::write(group.as_fd(), "tasks", "0")?;
         }
         Ok(())
     }
