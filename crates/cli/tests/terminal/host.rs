@@ -174,6 +174,16 @@ impl Program {
     pub fn shell(script: &str) -> Program {
         Program::start(&["sh", "-c", script])
     }
+
+    /// Reads what it shows up to this, as a terminal before this one would have.
+    pub fn wait_for(&self, text: &str) {
+        let mut shown = Vec::new();
+        while !shown.ends_with(format!("{text}\r\n").as_bytes()) {
+            let mut byte = [0];
+            assert_eq!(rustix::io::read(&self.master, &mut byte), Ok(1));
+            shown.push(byte[0]);
+        }
+    }
 }
 
 /// The session ends with its test.

@@ -319,10 +319,11 @@ fn stopped_and_continued_it_has_the_terminal_raw_again() {
 #[test]
 fn a_session_that_goes_on_here_is_told_to_draw_itself_anew() {
     let host = Host::of_logons("again", |line| {
-        let mut program = Program::shell(
-            "trap 'echo drawn; exit' WINCH; stty rows 40 cols 100; while :; do sleep 0.01; done",
-        );
-        // It is there, with the size that the terminal has, before anybody logs on.
+        // It has the size of the terminal already, before anybody logs on: without more it would not be told.
+        let script =
+            "stty rows 40 cols 100; trap 'echo drawn; exit' WINCH; echo ready; while :; do sleep 0.01; done";
+        let mut program = Program::shell(script);
+        program.wait_for("ready");
         let viewer = line.log_on("reconnected", &program);
         viewer.ended(program.process.wait().unwrap());
         viewer.hear();
