@@ -5,10 +5,10 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use crate::commands::{generate, host, service, session};
+use crate::commands::{account, generate, host, logon, service, session};
 use crate::output::ColorChoice;
 
-/// The command line of session0: services in Session 0, isolated from every user
+/// The command line of session0: services in Session 0, users in sessions of their own, isolated from each other
 ///
 /// Exit codes: 0 done, 1 refused, 2 the command line makes no sense, 3 not permitted, 4 a fault of the host or the system.
 #[derive(Debug, Parser)]
@@ -18,7 +18,7 @@ use crate::output::ColorChoice;
     disable_help_subcommand = true,
     arg_required_else_help = true,
     max_term_width = 110,
-    after_help = "Examples:\n  sudo s0 up               start the host, in the foreground\n  s0 status                how it is, on one screen\n  s0 service start redis   start a service and wait until it is ready\n  s0 service log redis -f  follow what it says"
+    after_help = "Examples:\n  sudo s0 up               start the host, in the foreground\n  s0 status                how it is, on one screen\n  s0 service start redis   start a service and wait until it is ready\n  s0 service log redis -f  follow what it says\n  s0 logon alice           work in a session of your own"
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -68,9 +68,13 @@ pub enum Command {
     /// Services: list, start, stop, look at their output
     #[command(subcommand)]
     Service(service::Verb),
-    /// Sessions
+    Logon(logon::Args),
+    /// Sessions: list them, run programs in them, end them
     #[command(subcommand)]
     Session(session::Verb),
+    /// Built-in accounts: who can log on
+    #[command(subcommand)]
+    Account(account::Verb),
     /// Man pages and completions, for packaging
     #[command(subcommand, hide = true)]
     Generate(generate::Verb),

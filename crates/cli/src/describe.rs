@@ -3,7 +3,7 @@
 use session0::api::failure::Exit;
 use session0::api::host::HostPhase;
 use session0::api::service::{Kind, ServiceState, ServiceStatus, StartType, TripwireOutcome};
-use session0::api::session::ConnectState;
+use session0::api::session::{ConnectState, SessionStatus};
 
 use crate::output::Paint;
 
@@ -57,14 +57,24 @@ pub fn outcome(outcome: TripwireOutcome) -> &'static str {
     }
 }
 
-/// A session's connect state.
-pub fn connect_state(state: ConnectState) -> &'static str {
+/// A session's connect state; one that is new since this version, by its number.
+pub fn connect_state(session: &SessionStatus) -> String {
+    match session.state {
+        ConnectState::Active => "Active".to_owned(),
+        ConnectState::Disconnected => "Disconnected".to_owned(),
+        ConnectState::Down => "Down".to_owned(),
+        ConnectState::Init => "Init".to_owned(),
+        ConnectState::Unknown => format!("State {}", session.state_number),
+    }
+}
+
+/// Its colour.
+pub fn connect_paint(state: ConnectState) -> Paint {
     match state {
-        ConnectState::Active => "Active",
-        ConnectState::Disconnected => "Disconnected",
-        ConnectState::Down => "Down",
-        ConnectState::Init => "Init",
-        ConnectState::Unknown => "unknown to this version",
+        ConnectState::Active | ConnectState::Disconnected => Paint::Good,
+        ConnectState::Init => Paint::Moving,
+        ConnectState::Down => Paint::Bad,
+        ConnectState::Unknown => Paint::Plain,
     }
 }
 

@@ -1,9 +1,10 @@
-//! Services as tests need them.
+//! Services and sessions as tests need them.
 
 use session0::api::failure::{Exit, Failure, FailureKind};
 use session0::api::service::{
     Kind, OutputLost, ServiceState, ServiceStatus, StartType, TripwireOutcome, WaitsForUser,
 };
+use session0::api::session::{ConnectState, SessionStatus};
 
 /// 2026-11-23 01:02:03Z.
 pub const NOW: i64 = 1_795_395_723_000;
@@ -77,4 +78,44 @@ pub fn asking(name: &str) -> ServiceStatus {
         instead: "a message box".to_owned(),
     };
     ServiceStatus { waits_for_user: Some(waits), ..running(name, 7) }
+}
+
+/// Session 0.
+pub fn services() -> SessionStatus {
+    SessionStatus {
+        id: 0,
+        name: "Services".to_owned(),
+        state: ConnectState::Disconnected,
+        state_number: 4,
+        created_ms: NOW - 7_200_000,
+        protocol: Some(3),
+        programs: 2,
+        trouble: None,
+        user: None,
+        uid: None,
+        logon_ms: None,
+        connected_ms: None,
+        disconnected_ms: None,
+        client: None,
+        client_uid: None,
+    }
+}
+
+/// One that a user works in.
+pub fn session(id: u32, user: &str) -> SessionStatus {
+    SessionStatus {
+        id,
+        name: "Alice".to_owned(),
+        state: ConnectState::Active,
+        state_number: 0,
+        created_ms: NOW - 3_600_000,
+        programs: 4,
+        user: Some(user.to_owned()),
+        uid: Some(1001),
+        logon_ms: Some(NOW - 3_600_000),
+        connected_ms: Some(NOW - 60_000),
+        client: Some("/dev/pts/5".to_owned()),
+        client_uid: Some(0),
+        ..services()
+    }
 }

@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod context;
+mod conversation;
 mod describe;
 mod failure;
 #[cfg(test)]
@@ -10,9 +11,11 @@ mod fake;
 mod interrupt;
 mod keeper;
 mod output;
+mod page;
 mod progress;
 mod root;
 mod table;
+mod terminal;
 mod time;
 mod words;
 
@@ -26,13 +29,16 @@ use context::Context;
 use failure::{Failure, Told};
 
 fn main() -> ExitCode {
+    if terminal::guard::is_meant() {
+        return terminal::guard::stand();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
     let context = Context::new(&cli.global);
     match run(&context, cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             if failure.told == Told::NotYet {
                 context.output.failure(&failure);
@@ -42,21 +48,25 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(context: &Context, command: Command) -> Result<(), Failure> {
-    use commands::{generate, host, service, session};
+/// The exit code is 0, or that of a program that was run.
+fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
+    use commands::{account, generate, host, logon, service, session};
     match command {
-        Command::Up(args) => host::up::run(context, &args),
-        Command::Down(args) => host::down::run(context, &args),
-        Command::Status(args) => host::status::run(context, &args),
-        Command::Reload(args) => host::reload::run(context, &args),
-        Command::Upgrade(args) => host::upgrade::run(context, &args),
-        Command::Doctor(args) => host::doctor::run(context, &args),
-        Command::Version(args) => host::version::run(context, &args),
-        Command::Events(args) => host::events::run(context, &args),
-        Command::Service(verb) => service::run(context, verb),
-        Command::Session(verb) => session::run(context, verb),
-        Command::Generate(verb) => generate::run(context, verb),
+        Command::Up(args) => host::up::run(context, &args)?,
+        Command::Down(args) => host::down::run(context, &args)?,
+        Command::Status(args) => host::status::run(context, &args)?,
+        Command::Reload(args) => host::reload::run(context, &args)?,
+        Command::Upgrade(args) => host::upgrade::run(context, &args)?,
+        Command::Doctor(args) => host::doctor::run(context, &args)?,
+        Command::Version(args) => host::version::run(context, &args)?,
+        Command::Events(args) => host::events::run(context, &args)?,
+        Command::Service(verb) => service::run(context, verb)?,
+        Command::Logon(args) => return logon::run(context, &args),
+        Command::Session(verb) => return session::run(context, verb),
+        Command::Account(verb) => account::run(context, verb)?,
+        Command::Generate(verb) => generate::run(context, verb)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The help of a noun without a verb. clap shows it by itself only as long as SESSION0_ROOT, which it counts as an argument,

@@ -42,7 +42,7 @@ impl Drop for Scratch {
     }
 }
 
-const VERBS: [&[&str]; 11] = [
+const VERBS: [&[&str]; 17] = [
     &["status"],
     &["down"],
     &["reload"],
@@ -54,6 +54,12 @@ const VERBS: [&[&str]; 11] = [
     &["service", "stop", "a"],
     &["service", "log", "a", "-f"],
     &["session", "list"],
+    &["session", "show", "1"],
+    &["session", "logoff", "1"],
+    &["session", "run", "1", "--", "id"],
+    &["account", "list"],
+    &["account", "passwd", "a"],
+    &["account", "remove", "a"],
 ];
 
 #[test]
@@ -187,7 +193,9 @@ fn man_pages_and_completions_are_made_from_the_same_words() {
     let directory = scratch.0.join("man1");
     let output = run(&["generate", "man", directory.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    for page in ["s0.1", "s0-up.1", "s0-service-start.1", "s0-session-list.1"] {
+    for page in
+        ["s0.1", "s0-up.1", "s0-service-start.1", "s0-session-list.1", "s0-logon.1", "s0-account-add.1"]
+    {
         let text = std::fs::read_to_string(directory.join(page)).unwrap();
         assert!(text.contains("EXAMPLES"), "{page}:\n{text}");
     }

@@ -106,9 +106,8 @@ fn plan(state: &State, session: SessionId, kind: &SessionKind) -> SessionPlan {
     // On the machine itself our runtime directory is below /run, of which a session has its own.
     let run = if paths.run().starts_with("/run") { Vec::new() } else { vec![text(paths.run())] };
     let (read_only, hidden) = match kind {
-        SessionKind::Services | SessionKind::Xp(_) => {
-            (settings.read_only.iter().cloned().chain(own).collect(), run)
-        }
+        SessionKind::Services => (settings.read_only.iter().cloned().chain(own).collect(), run),
+        SessionKind::Xp(_) => (Vec::new(), Vec::new()),
         SessionKind::User(_) => (settings.users.read_only.clone(), own.into_iter().chain(run).collect()),
     };
     let (terminals_max, state_root, tripwire_uids) = match kind {

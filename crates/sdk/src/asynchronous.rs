@@ -2,19 +2,22 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use session0_api::host::{HostStatus, ReloadReport, VersionInfo};
 use session0_api::interface::Method;
+use session0_api::logon::{Begin, Begun};
 use session0_api::service::{Dependents, ServiceStatus, Wait};
 use session0_api::session::SessionStatus;
-use session0_api::{host, service, session};
+use session0_api::{account, host, service, session};
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 
-use crate::client::{Broken, Repeat, methods};
+use crate::client::{Broken, Home, Repeat, methods};
 use crate::error::Error;
+use crate::logon::Conversation;
+use crate::session::Running;
 use crate::wire::{self, Answers, Input};
 use crate::{connect, path};
 
@@ -63,6 +66,7 @@ impl Client {
         if self.state == State::Spoilt || self.closed() {
             *self = Client::connect(&self.path).await?;
         }
+        self.input.close_descriptors();
         let mut result = self.try_call(parameters).await;
         if let (Err(Broken::Connection(_)), Repeat::Once) = (&result, repeat) {
             *self = Client::connect(&self.path).await?;
@@ -112,8 +116,13 @@ impl Client {
         crate::client::closed(self.stream.as_fd())
     }
 
-    fn take_files(&mut self) -> Vec<File> {
-        self.input.take_descriptors().into_iter().map(File::from).collect()
+    /// The descriptors that came with an answer which says how many there are.
+    fn take_descriptors(&mut self, said: u32, of: &str) -> Result<Vec<OwnedFd>, Error> {
+        self.input.take_exactly(said, of)
+    }
+
+    fn converse(&mut self, begun: Begun) -> Result<Conversation, Error> {
+        Conversation::new(self.take_descriptors(begun.descriptors, "a conversation")?, self.path.clone())
     }
 
     methods!([async] [.await]);

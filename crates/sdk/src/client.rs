@@ -2,18 +2,21 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use session0_api::host::{HostStatus, ReloadReport, VersionInfo};
 use session0_api::interface::Method;
+use session0_api::logon::{Begin, Begun};
 use session0_api::service::{Dependents, ServiceStatus, Wait};
 use session0_api::session::SessionStatus;
-use session0_api::{host, service, session};
+use session0_api::{account, host, service, session};
 
 use crate::error::Error;
+use crate::logon::Conversation;
+use crate::session::Running;
 use crate::wire::{self, Answers, Input};
 use crate::{connect, events, path};
 
@@ -24,6 +27,15 @@ pub(crate) enum Repeat {
     Once,
     /// It may have been carried out: say so.
     Never,
+}
+
+/// What becomes of the home of an account that is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Home {
+    /// It stays.
+    Kept,
+    /// It is removed with everything in it.
+    Removed,
 }
 
 /// A connection to the host that waits for each answer.
@@ -86,6 +98,7 @@ impl Client {
         if closed(self.stream.as_fd()) {
             self.reconnect()?;
         }
+        self.input.close_descriptors();
         let mut result = self.try_call(parameters);
         if let (Err(Broken::Connection(_)), Repeat::Once) = (&result, repeat) {
             self.reconnect()?;
@@ -134,8 +147,13 @@ impl Client {
         }
     }
 
-    fn take_files(&mut self) -> Vec<File> {
-        self.input.take_descriptors().into_iter().map(File::from).collect()
+    /// The descriptors that came with an answer which says how many there are.
+    fn take_descriptors(&mut self, said: u32, of: &str) -> Result<Vec<OwnedFd>, Error> {
+        self.input.take_exactly(said, of)
+    }
+
+    fn converse(&mut self, begun: Begun) -> Result<Conversation, Error> {
+        Conversation::new(self.take_descriptors(begun.descriptors, "a conversation")?, self.path.clone())
     }
 }
 
@@ -243,15 +261,145 @@ macro_rules! methods {
 
         /// The files of a service's output, opened for reading, the oldest first. See [`crate::log`].
         pub $($asynchronous)* fn open_log(&mut self, name: &str) -> Result<Vec<File>, Error> {
-            self.input.take_descriptors();
             let parameters = service::OpenLog { name: name.to_owned() };
             let reply = self.call(&parameters, Repeat::Once)$($wait)*?;
-            let files = self.take_files();
-            if u32::try_from(files.len()) != Ok(reply.files) {
-                let what = format!("the host sent {} of {} log files of {name}", files.len(), reply.files);
-                return Err(Error::Protocol { what });
-            }
-            Ok(files)
+            let files = self.take_descriptors(reply.files, &format!("the log of {name}"))?;
+            Ok(files.into_iter().map(File::from).collect())
+        }
+
+        /// One session.
+        ///
+        /// ```no_run
+        /// # fn main() -> Result<(), session0::Error> {
+        /// println!("{:?}", session0::Client::discover()?.session(0)?.state);
+        /// # Ok(())
+        /// # }
+        /// ```
+        pub $($asynchronous)* fn session(&mut self, id: u32) -> Result<SessionStatus, Error> {
+            let parameters = session::Status { session: id };
+            self.call(&parameters, Repeat::Once)$($wait)*.map(|reply| reply.session)
+        }
+
+        /// Ends a session: its programs are told, what has not ended after five seconds is killed. With
+        /// [`Wait::Settled`] it returns when nothing of the session is left.
+        ///
+        /// ```no_run
+        /// # fn main() -> Result<(), session0::Error> {
+        /// session0::Client::discover()?.logoff(3, session0::Wait::Settled)?;
+        /// # Ok(())
+        /// # }
+        /// ```
+        pub $($asynchronous)* fn logoff(&mut self, id: u32, wait: Wait) -> Result<(), Error> {
+            let parameters = session::Logoff { session: id, wait: Some(wait == Wait::Settled) };
+            self.call(&parameters, Repeat::Never)$($wait)*.map(|_| ())
+        }
+
+        /// Starts a program in a session, as its user. See [`Running`] for an example.
+        pub $($asynchronous)* fn run(&mut self, parameters: &session::Run) -> Result<Running, Error> {
+            let reply = self.call(parameters, Repeat::Never)$($wait)*?;
+            Running::new(parameters, self.take_descriptors(reply.descriptors, "the program")?)
+        }
+
+        /// Begins a logon. See [`Conversation`] for an example.
+        pub $($asynchronous)* fn logon(&mut self, parameters: &Begin) -> Result<Conversation, Error> {
+            let begun = self.call(parameters, Repeat::Never)$($wait)*?;
+            self.converse(begun)
+        }
+
+        /// Asks for the built-in accounts: the conversation's [`crate::logon::Said::Done`] has them.
+        ///
+        /// ```no_run
+        /// # fn main() -> Result<(), session0::Error> {
+        /// let mut conversation = session0::Client::discover()?.account_list()?;
+        /// if let session0::logon::Said::Done { accounts: Some(accounts) } = conversation.next()? {
+        ///     accounts.iter().for_each(|account| println!("{} {}", account.uid, account.name));
+        /// }
+        /// # Ok(())
+        /// # }
+        /// ```
+        pub $($asynchronous)* fn account_list(&mut self) -> Result<Conversation, Error> {
+            let begun = self.call(&account::List {}, Repeat::Never)$($wait)*?;
+            self.converse(begun)
+        }
+
+        /// Adds a built-in account; the conversation asks for its password.
+        ///
+        /// ```no_run
+        /// # fn main() -> Result<(), session0::Error> {
+        /// let account = "alice".to_owned();
+        /// let add = session0::api::account::Add { account, full_name: None, shell: None };
+        /// let mut conversation = session0::Client::discover()?.account_add(&add)?;
+        /// while let session0::logon::Said::Prompt { .. } = conversation.next()? {
+        ///     conversation.answer("correct horse battery staple")?;
+        /// }
+        /// # Ok(())
+        /// # }
+        /// ```
+        pub $($asynchronous)* fn account_add(&mut self, parameters: &account::Add) -> Result<Conversation, Error> {
+            let begun = self.call(parameters, Repeat::Never)$($wait)*?;
+            self.converse(begun)
+        }
+
+        /// Gives a built-in account a new password, which the conversation asks for.
+        ///
+        /// ```no_run
+        /// # fn main() -> Result<(), session0::Error> {
+        /// let mut conversation = session0::Client::discover()?.account_password("alice")?;
+        /// while let session0::logon::Said::Prompt { .. } = conversation.next()? {
+        ///     conversation.answer("correct horse battery staple")?;
+        /// }
+        /// # Ok(())
+        /// # }
+        /// ```
+        pub $($asynchronous)* fn account_password(&mut self, name: &str) -> Result<Conversation, Error> {
+            let parameters = account::Password { account: name.to_owned() };
+            let begun = self.call(&parameters, Repeat::Never)$($wait)*?;
+            self.converse(begun)
+        }
+
+        /// Lets a built-in account log on no more; its sessions stay.
+        ///
+        /// ```no_run
+        /// # fn main() -> Result<(), session0::Error> {
+        /// let said = session0::Client::discover()?.account_disable("alice")?.next()?;
+        /// assert!(matches!(said, session0::logon::Said::Done { .. }));
+        /// # Ok(())
+        /// # }
+        /// ```
+        pub $($asynchronous)* fn account_disable(&mut self, name: &str) -> Result<Conversation, Error> {
+            let parameters = account::Disable { account: name.to_owned() };
+            let begun = self.call(&parameters, Repeat::Never)$($wait)*?;
+            self.converse(begun)
+        }
+
+        /// Lets a built-in account log on again.
+        ///
+        /// ```no_run
+        /// # fn main() -> Result<(), session0::Error> {
+        /// let said = session0::Client::discover()?.account_enable("alice")?.next()?;
+        /// assert!(matches!(said, session0::logon::Said::Done { .. }));
+        /// # Ok(())
+        /// # }
+        /// ```
+        pub $($asynchronous)* fn account_enable(&mut self, name: &str) -> Result<Conversation, Error> {
+            let parameters = account::Enable { account: name.to_owned() };
+            let begun = self.call(&parameters, Repeat::Never)$($wait)*?;
+            self.converse(begun)
+        }
+
+        /// Removes a built-in account.
+        ///
+        /// ```no_run
+        /// # fn main() -> Result<(), session0::Error> {
+        /// let said = session0::Client::discover()?.account_remove("alice", session0::Home::Kept)?.next()?;
+        /// assert!(matches!(said, session0::logon::Said::Done { .. }));
+        /// # Ok(())
+        /// # }
+        /// ```
+        pub $($asynchronous)* fn account_remove(&mut self, name: &str, home: Home) -> Result<Conversation, Error> {
+            let parameters = account::Remove { account: name.to_owned(), home: Some(home == Home::Removed) };
+            let begun = self.call(&parameters, Repeat::Never)$($wait)*?;
+            self.converse(begun)
         }
     };
 }

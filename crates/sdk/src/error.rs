@@ -61,6 +61,21 @@ impl Refused {
     pub fn service_error(&self) -> Option<session0_api::service::Error> {
         session0_api::service::Error::read(&self.name, &self.parameters).ok().flatten()
     }
+
+    /// The error with its type, if it is one of `io.session0.Session`.
+    pub fn session_error(&self) -> Option<session0_api::session::Error> {
+        session0_api::session::Error::read(&self.name, &self.parameters).ok().flatten()
+    }
+
+    /// The error with its type, if it is one of `io.session0.Logon`.
+    pub fn logon_error(&self) -> Option<session0_api::logon::Error> {
+        session0_api::logon::Error::read(&self.name, &self.parameters).ok().flatten()
+    }
+
+    /// The error with its type, if it is one of `io.session0.Account`.
+    pub fn account_error(&self) -> Option<session0_api::account::Error> {
+        session0_api::account::Error::read(&self.name, &self.parameters).ok().flatten()
+    }
 }
 
 impl Error {

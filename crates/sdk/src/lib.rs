@@ -1,7 +1,8 @@
 //! The library for services, applications and tools of a session0 host.
 //!
 //! [`Client`] asks and waits; [`asynchronous::Client`] does the same within tokio; [`events`] follows what
-//! happens; [`log`] reads and follows a service's output.
+//! happens; [`log`] reads and follows a service's output; [`logon`] logs on and manages accounts; [`session`] is
+//! about programs in sessions.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), session0::Error> {
@@ -24,10 +25,13 @@ mod connect;
 mod error;
 pub mod events;
 pub mod log;
+pub mod logon;
+mod packet;
 pub mod path;
+pub mod session;
 mod wire;
 
-pub use client::Client;
+pub use client::{Client, Home};
 pub use error::{Error, Refused};
 pub use session0_api as api;
 pub use session0_api::service::{Dependents, Wait};

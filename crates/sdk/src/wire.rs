@@ -11,7 +11,7 @@ use crate::error::{Error, Refused};
 
 /// No honest answer is longer: a list of all services a host can have is about 3 MB.
 const ANSWER_MAX: usize = 64 * 1024 * 1024;
-/// Descriptors that may come with one read.
+/// Descriptors that may come with one read, and that may wait to be taken.
 const DESCRIPTORS_MAX: usize = 64;
 /// Bytes asked for at once.
 const READ_SIZE: usize = 16 * 1024;
@@ -125,9 +125,19 @@ impl Input {
         Some(message)
     }
 
-    /// The descriptors that came so far.
-    pub(crate) fn take_descriptors(&mut self) -> Vec<OwnedFd> {
-        std::mem::take(&mut self.descriptors)
+    /// The descriptors that came since the call was made, if they are as many as its answer says.
+    pub(crate) fn take_exactly(&mut self, said: u32, of: &str) -> Result<Vec<OwnedFd>, Error> {
+        let descriptors = std::mem::take(&mut self.descriptors);
+        if u32::try_from(descriptors.len()) == Ok(said) {
+            return Ok(descriptors);
+        }
+        let what = format!("the host sent {} of {said} descriptors for {of}", descriptors.len());
+        Err(Error::Protocol { what })
+    }
+
+    /// Closes what came with earlier answers and was not for anybody.
+    pub(crate) fn close_descriptors(&mut self) {
+        self.descriptors.clear();
     }
 
     /// Reads once. `Ok(0)` is the end.
@@ -151,7 +161,9 @@ fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], descriptors: &mut Vec<Owne
         rustix::io::retry_on_intr(|| recvmsg(socket, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC))?;
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
-            descriptors.extend(rights);
+            // None of our calls expects as many: what is more is closed.
+            let room = DESCRIPTORS_MAX - descriptors.len();
+            descriptors.extend(rights.take(room));
         }
     }
     Ok(received.bytes)

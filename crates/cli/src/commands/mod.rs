@@ -1,6 +1,8 @@
 //! One file per verb: `Args` says what it takes, `run` does it.
 
+pub mod account;
 pub mod generate;
 pub mod host;
+pub mod logon;
 pub mod service;
 pub mod session;

@@ -58,11 +58,20 @@ fn screen(context: &Context, host: &HostStatus, now: i64) -> String {
 }
 
 fn about(output: &Output, session: &SessionStatus) -> String {
-    let paint = if session.state == ConnectState::Disconnected { Paint::Plain } else { Paint::Bad };
-    let state = output.paint(paint, describe::connect_state(session.state));
+    // A session that is as it should be needs no colour.
+    let paint = match session.state {
+        ConnectState::Active | ConnectState::Disconnected | ConnectState::Unknown => Paint::Plain,
+        ConnectState::Init => Paint::Moving,
+        ConnectState::Down => Paint::Bad,
+    };
+    let state = output.paint(paint, &describe::connect_state(session));
     let trouble = session.trouble.as_deref().map(describe::one_line).map(|text| format!(": {text}"));
     let programs = count(session.programs.into(), "program");
-    format!("{}, {state}, {programs}{}", session.name, trouble.unwrap_or_default())
+    let user = session.user.as_deref().map(|user| format!(", {}", describe::one_line(user)));
+    let client = session.client.as_deref().filter(|_| session.state == ConnectState::Active);
+    let client = client.map(|client| format!(" at {}", describe::one_line(client))).unwrap_or_default();
+    let user = user.unwrap_or_default();
+    format!("{}{user}, {state}{client}, {programs}{}", session.name, trouble.unwrap_or_default())
 }
 
 fn counts(output: &Output, host: &HostStatus) -> String {
@@ -110,4 +119,24 @@ fn degraded(context: &Context, host: &HostStatus) -> Vec<String> {
         lines.push(context.output.paint(Paint::Bad, &text));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake;
+    use crate::output::ColorChoice;
+
+    #[test]
+    fn a_session_that_is_as_it_should_be_is_not_bad() {
+        let output = Output::new(false, ColorChoice::Always);
+        let active = about(&output, &fake::session(3, "alice"));
+        assert_eq!(active, "Alice, alice, Active at /dev/pts/5, 4 programs");
+        assert_eq!(about(&output, &fake::services()), "Services, Disconnected, 2 programs");
+        let down = SessionStatus { state: ConnectState::Down, ..fake::session(3, "alice") };
+        assert!(about(&output, &down).contains("\x1b[31mDown"));
+        let newer =
+            SessionStatus { state: ConnectState::Unknown, state_number: 3, ..fake::session(3, "alice") };
+        assert!(about(&output, &newer).contains("State 3"));
+    }
 }

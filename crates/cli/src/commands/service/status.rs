@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::describe;
 use crate::failure::Failure;
 use crate::output::{Output, Paint};
+use crate::page::Page;
 use crate::progress::Progress;
 use crate::time;
 use crate::words::count;
@@ -85,9 +86,9 @@ fn last_words(last: &Result<Vec<String>, Error>) -> String {
 }
 
 fn text(output: &Output, service: &ServiceStatus, now: i64) -> String {
-    let mut page = Page { lines: Vec::new(), width: output.width.map(usize::from) };
+    let mut page = Page::new(output);
     let title = output.paint(Paint::Strong, &service.name);
-    page.lines.push(match describe::about(service) {
+    page.line(match describe::about(service) {
         about if about.is_empty() => title,
         about => format!("{title}: {about}"),
     });
@@ -113,7 +114,7 @@ fn text(output: &Output, service: &ServiceStatus, now: i64) -> String {
             format!("{} ({}) could not be written", count(lost.lines, "line"), count(lost.bytes, "byte"));
         page.row("output lost", output.paint(Paint::Bad, &text));
     }
-    page.lines.join("\n")
+    page.text()
 }
 
 /// A long script is cut.
@@ -171,50 +172,6 @@ fn user(page: &mut Page, output: &Output, service: &ServiceStatus, now: i64) {
     page.row("instead", describe::one_line(&waits.instead));
 }
 
-/// Words on the left, what they are on the right.
-struct Page {
-    lines: Vec<String>,
-    width: Option<usize>,
-}
-
-impl Page {
-    fn row(&mut self, what: &str, text: String) {
-        let mut what = what;
-        for line in wrapped(&text, self.width) {
-            self.lines.push(format!("  {what:>11}  {line}"));
-            what = "";
-        }
-    }
-
-    fn some(&mut self, what: &str, text: Option<String>) {
-        if let Some(text) = text {
-            self.row(what, text);
-        }
-    }
-}
-
-/// Cut at spaces so that it stays right of the words on the left. Text with colours in it is short and left alone.
-fn wrapped(text: &str, width: Option<usize>) -> Vec<String> {
-    const LEFT: usize = 15;
-    let room = match width {
-        Some(width) if width >= 2 * LEFT && !text.contains('\x1b') => width - LEFT,
-        _ => return vec![text.to_owned()],
-    };
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let last = lines.len() - 1;
-        if !lines[last].is_empty() && lines[last].chars().count() + 1 + word.chars().count() > room {
-            lines.push(word.to_owned());
-        } else if lines[last].is_empty() {
-            lines[last].push_str(word);
-        } else {
-            lines[last].push(' ');
-            lines[last].push_str(word);
-        }
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,12 +221,6 @@ mod tests {
         for part in ["waiting for a user nobody can see", "open /dev/tty", "a message box", "refused"] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
-    }
-
-    #[test]
-    fn a_long_text_stays_right_of_its_word() {
-        assert_eq!(wrapped("aaaa bbbb cccc dddd", Some(30)), ["aaaa bbbb cccc", "dddd"]);
-        assert_eq!(wrapped("aaaa bbbb", None), ["aaaa bbbb"]);
     }
 
     #[test]

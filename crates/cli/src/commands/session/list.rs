@@ -1,17 +1,17 @@
 //! `s0 session list`.
 
-use session0::api::session::{ConnectState, SessionStatus};
+use session0::api::session::SessionStatus;
 
 use crate::context::Context;
 use crate::describe;
 use crate::failure::Failure;
-use crate::output::Paint;
 use crate::table::{Align, Field, Listing};
 use crate::time;
 
 /// All sessions
 ///
-/// Session 0 is that of the services: it exists first and always, and nobody is ever attached to it.
+/// Session 0 is that of the services: it exists first and always, and nobody is ever attached to it. The others are those of users
+/// that are logged on.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  s0 session list\n  s0 session list --json")]
 pub struct Args {}
@@ -32,27 +32,46 @@ fn listing(sessions: &[SessionStatus], now: i64) -> Listing {
     let headings = [
         ("ID", Align::Right),
         ("NAME", Align::Left),
+        ("USER", Align::Left),
         ("STATE", Align::Left),
+        ("TERMINAL", Align::Left),
+        ("LOGON", Align::Left),
         ("PROGRAMS", Align::Right),
         ("CREATED", Align::Left),
         ("ABOUT", Align::Left),
     ];
     let mut listing = Listing::new(&headings, "no sessions");
+    let word = |text: &Option<String>| text.as_deref().map(describe::one_line).unwrap_or_default();
     for session in sessions {
-        let paint = match session.state {
-            ConnectState::Active | ConnectState::Disconnected => Paint::Good,
-            ConnectState::Init => Paint::Moving,
-            ConnectState::Down => Paint::Bad,
-            ConnectState::Unknown => Paint::Plain,
-        };
+        let state = describe::connect_state(session);
         listing.row(vec![
             session.id.to_string().into(),
-            session.name.clone().into(),
-            Field::painted(describe::connect_state(session.state), paint),
+            describe::one_line(&session.name).into(),
+            word(&session.user).into(),
+            Field::painted(state, describe::connect_paint(session.state)),
+            word(&session.client).into(),
+            session.logon_ms.map(|at| time::ago(at, now)).unwrap_or_default().into(),
             session.programs.to_string().into(),
-            time::stamp_and_ago(session.created_ms, now).into(),
-            session.trouble.as_deref().map(describe::one_line).unwrap_or_default().into(),
+            time::ago(session.created_ms, now).into(),
+            word(&session.trouble).into(),
         ]);
     }
     listing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake;
+    use crate::output::{ColorChoice, Output};
+
+    #[test]
+    fn users_and_their_terminals_fit_a_hundred_columns() {
+        let sessions = [fake::services(), fake::session(12, "alexandra"), fake::session(13, "bob")];
+        let text = listing(&sessions, fake::NOW).render(&Output::new(false, ColorChoice::Never));
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        for part in ["alexandra", "Disconnected", "/dev/pts/5", "1h 0min ago", "Services"] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+    }
 }
