@@ -3,6 +3,7 @@
 //! Every test needs root and makes its own root directory and control groups, so that tests run beside each
 //! other. A test that cannot run here says so with [`skip`] and is counted as skipped.
 
+pub mod attack;
 mod host;
 mod sessions;
 mod terminal;
