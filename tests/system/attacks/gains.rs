@@ -2,7 +2,7 @@
 
 attacks! {
     a_set_user_id_program_gains_nothing:
-        "set-user-id program", [13], own(From::User, &[], &["{visible}/set-user-id", "elevated"]);
+        "set-user-id program", [13], wall(From::User, &["{visible}/set-user-id", "elevated"]);
     no_descriptor_of_the_client_comes_with_a_program:
         "leaked descriptor", [17],
         own(From::User, &["/bin/sh", "-c", "exec 7</etc/passwd; exec \"$@\"", "sh"], &["leaked"]);

@@ -26,7 +26,7 @@ use crate::skip;
 macro_rules! attacks {
     ($($(#[$doc:meta])* $name:ident: $about:literal, $known:expr, $way:expr;)*) => {
         #[allow(unused_imports)]
-        use crate::attack::{Attack, From, neighbour, own, root, scenario, scenarios};
+        use crate::attack::{Attack, From, neighbour, own, root, scenario, scenarios, wall};
         /// This family's part of the table.
         pub const ALL: &[Attack] =
             &[$(Attack { name: stringify!($name), about: $about, known: &$known, way: $way }),*];
@@ -73,9 +73,9 @@ pub enum Way {
     Neighbour(&'static str, &'static str),
     /// uid 0 in Session 0 against the machine: words for the probe.
     Root(&'static [&'static str]),
-    /// A program that looks for what it should not have: where it runs, what stands before the command that starts it, and
-    /// words for the probe.
-    Own(From, &'static [&'static str], &'static [&'static str]),
+    /// A program that tries what it should not be able to, or looks for what it should not have: where it must succeed, where it
+    /// runs, what stands before the command that starts it, and words for the probe.
+    Own(Proof, From, &'static [&'static str], &'static [&'static str]),
     /// A story of its own, and whether it is a boundary's.
     Story(Proof, fn(&Place) -> Outcome),
 }
@@ -108,9 +108,14 @@ pub const fn root(words: &'static [&'static str]) -> Way {
     Way::Root(words)
 }
 
-/// See [`Way::Own`].
+/// See [`Way::Own`]: what every program starts with, with the walls down as well.
 pub const fn own(from: From, before: &'static [&'static str], words: &'static [&'static str]) -> Way {
-    Way::Own(from, before, words)
+    Way::Own(Proof::Bare, from, before, words)
+}
+
+/// See [`Way::Own`]: one of the walls that xp takes down.
+pub const fn wall(from: From, words: &'static [&'static str]) -> Way {
+    Way::Own(Proof::Xp, from, &[], words)
 }
 
 /// A story that proves itself without session0.
@@ -176,8 +181,7 @@ impl Attack {
     pub fn proof(&self) -> Proof {
         match self.way {
             Way::Neighbour(..) | Way::Root(_) => Proof::Xp,
-            Way::Own(..) => Proof::Bare,
-            Way::Story(proof, _) => proof,
+            Way::Own(proof, ..) | Way::Story(proof, _) => proof,
         }
     }
 
@@ -194,7 +198,7 @@ impl Attack {
         match self.way {
             Way::Neighbour(holds, attack) => neighbour::run(self, place, holds, attack),
             Way::Root(words) => root::run(self, place, words),
-            Way::Own(from, before, words) => own::run(place, from, before, words),
+            Way::Own(_, from, before, words) => own::run(place, from, before, words),
             Way::Story(_, story) => story(place),
         }
     }

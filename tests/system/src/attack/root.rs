@@ -25,6 +25,9 @@ pub(super) fn judge(world: &World, output: &str) -> Outcome {
         Some(got) => got.trim() == world::secret_of(&world.host),
         None => output.lines().any(|line| line.ends_with(" ok")),
     };
+    if output.trim().is_empty() {
+        return Outcome::Refused("it was killed".into());
+    }
     let last = output.lines().rev().find(|line| line.contains(": ")).unwrap_or(output).trim();
     match success {
         true => Outcome::Succeeded(output.lines().next().unwrap_or(last).to_owned()),

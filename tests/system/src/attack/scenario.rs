@@ -55,10 +55,10 @@ pub fn lies(place: &Place) -> Outcome {
     let service = service_of("a_client_that_says_it_is_an_administrator_is_not_believed");
     let call = start_call(&service);
     let lies = [
-        call.clone(),
+        call.replace("io.session0.Service.Start", "io.session0.Service.Start\\u0000"),
         call.replacen('{', "{\"uid\":0,\"pid\":1,\"session\":0,", 1),
         call.replace("\"parameters\":{", "\"parameters\":{\"uid\":0,\"account\":\"LocalSystem\","),
-        call.replace("io.session0.Service.Start", "io.session0.Service.Start\\u0000"),
+        call.clone(),
     ];
     let Some(world) = place.world() else {
         let world = place.any_world();
