@@ -21,7 +21,6 @@ pub(super) fn run(attack: &Attack, place: &Place, holds: &str, way: &str) -> Out
             }
         };
         let outcome = target.attacked(place, way);
-        target.end(place);
         if matches!(outcome, Outcome::Succeeded(_)) {
             return outcome;
         }
@@ -69,6 +68,8 @@ struct Target {
     program: Option<Program>,
     service: String,
     world: &'static World,
+    /// Whose it is.
+    uid: u32,
     outer: i32,
     inner: i32,
 }
@@ -96,8 +97,17 @@ impl Target {
         if lair == Lair::Service {
             world.host.s0(&["service", "start", &service]).ok();
         }
-        let mut target =
-            Target { name, secret: String::new(), lair, program, service, world, outer: 0, inner: 0 };
+        let mut target = Target {
+            name,
+            secret: String::new(),
+            lair,
+            program,
+            service,
+            world,
+            uid: uid(place),
+            outer: 0,
+            inner: 0,
+        };
         target.wait_until_ready()?;
         Ok(target)
     }
@@ -180,12 +190,15 @@ impl Target {
             let _ = rustix::process::kill_process(pid, signal);
         }
     }
+}
 
-    fn end(self, place: &Place) {
+impl Drop for Target {
+    fn drop(&mut self) {
         self.tell(rustix::process::Signal::KILL);
-        let words = ["clean".to_owned(), self.name.clone()];
+        // What is in a session goes with the session.
         if self.lair == Lair::Outside {
-            Run::of(&mut bare(uid(place), &self.world.probe(), &words));
+            let words = ["clean".to_owned(), self.name.clone()];
+            Run::of(&mut bare(self.uid, &self.world.probe(), &words));
         }
     }
 }
