@@ -1,5 +1,16 @@
 //! The system tests: one sentence a test, on the real kernel, with real daemons. One file per domain.
 
+/// In the tests the files of `attacks/` are tests; in the library they are the table that the tests look into.
+macro_rules! attacks {
+    ($($(#[$doc:meta])* $name:ident: $about:literal, $known:expr, $way:expr;)*) => {
+        $(#[test]
+        fn $name() {
+            session0_system_tests::attack::prove(stringify!($name));
+        })*
+    };
+}
+
+mod attacks;
 mod bad_input;
 mod boot;
 mod container;

@@ -1,6 +1,7 @@
 //! Builds, tries, tests, measures and packages session0. Everything CI does is a command here.
 
 mod bench;
+mod demo;
 mod dist;
 mod install;
 mod release;
@@ -18,6 +19,8 @@ usage: cargo xtask <command>
 
   up [-- COMMAND...]   build, start session0 on a trial root with the example services, open a shell in it
                        (or run COMMAND instead of the shell); leaving it ends the trial, nothing else is touched
+  demo attacks [--json]
+                       the attack suite as a table: what each attack does with the walls up, and with them down
   test                 everything CI runs: fmt, clippy, tidy, unit, operations, simulation, system and doc tests
   bench services       measures us and the peers on this machine, writes docs/performance.md (bench --help)
   install [--prefix P] [--destdir D]
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         "up" => up::main(parser),
         up::HOST_COMMAND => up::host_main(parser),
         "bench" => raw(parser).and_then(|rest| bench::run(rest).map_err(Stop::from)),
+        "demo" => demo::main(parser),
         "test" => no_more(parser).and_then(|()| test::main()),
         "install" => install::install(parser),
         "uninstall" => install::uninstall(parser),

@@ -155,7 +155,8 @@ impl Host {
     }
 }
 
-fn ask_sudo() -> Result<(), Stop> {
+/// Asks for root, where we are not and a program of ours has to be.
+pub fn ask_sudo() -> Result<(), Stop> {
     say("session0 makes namespaces and control groups, which needs root: asking sudo");
     match Command::new("sudo").arg("--validate").status() {
         Ok(status) if status.success() => Ok(()),

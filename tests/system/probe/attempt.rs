@@ -228,6 +228,14 @@ pub fn vsock() -> String {
     returned(i64::from(unsafe { libc::socket(libc::AF_VSOCK, libc::SOCK_STREAM, 0) }))
 }
 
+/// Makes a map in the kernel, the smallest thing bpf can do.
+pub fn bpf_map() -> String {
+    // BPF_MAP_CREATE of an array (2) with keys of 4 bytes, values of 4 bytes, one entry.
+    let attributes: [u32; 32] = std::array::from_fn(|index| [2, 4, 4, 1].get(index).copied().unwrap_or(0));
+    // SAFETY: the attributes outlive the call, and the size is theirs.
+    returned(unsafe { libc::syscall(libc::SYS_bpf, 0, attributes.as_ptr(), size_of_val(&attributes)) })
+}
+
 /// Runs the rest of the arguments with landlock_create_ruleset answering ENOSYS, as on a kernel without Landlock.
 pub fn without_landlock(command: &[String]) -> String {
     use std::os::unix::process::CommandExt;

@@ -3,9 +3,16 @@
 //! Prints one line a try: `TRY ARGUMENT: ok`, `TRY ARGUMENT: EPERM` ... The tests run it as a service, where
 //! it must fail, and outside, where it must succeed, so that the test itself is proven.
 
+mod attack;
 mod attempt;
+mod client;
+mod hygiene;
+mod keyring;
 mod load;
+mod machine;
 mod report;
+mod target;
+mod uring;
 
 use std::io::Write;
 
@@ -21,8 +28,18 @@ fn main() {
 
 /// One try by name.
 fn run(name: &str, arguments: &[String]) -> String {
-    let argument = arguments.first().map_or("", String::as_str);
-    match name {
+    let tries = [attempted, attacked, reported, loaded];
+    tries.iter().find_map(|one| one(name, arguments)).unwrap_or_else(|| format!("no such try {name}"))
+}
+
+fn word(arguments: &[String], index: usize) -> &str {
+    arguments.get(index).map_or("", String::as_str)
+}
+
+/// Single forbidden things.
+fn attempted(name: &str, arguments: &[String]) -> Option<String> {
+    let argument = word(arguments, 0);
+    Some(match name {
         "abstract" => attempt::abstract_connect(argument),
         "connect" => attempt::connect(argument),
         "connect-and-wait" => attempt::connect_and_wait(argument),
@@ -39,12 +56,63 @@ fn run(name: &str, arguments: &[String]) -> String {
         "umount" => attempt::umount(argument),
         "syscall" => attempt::syscall(argument),
         "vsock" => attempt::vsock(),
+        "bpf-map" => attempt::bpf_map(),
+        "uring" => uring::socket(),
+        _ => return None,
+    })
+}
+
+/// What the attack suite does.
+fn attacked(name: &str, arguments: &[String]) -> Option<String> {
+    let argument = word(arguments, 0);
+    let (second, third) = (word(arguments, 1), word(arguments, 2));
+    Some(match name {
+        "hold" => target::hold(arguments),
+        "clean" => target::clean(argument),
+        "attack" => attack::run(arguments),
+        "call" => client::call(argument, second),
+        "call-on" => client::call_on(argument, second),
+        "connect-exec" => client::connect_exec(argument, second, third),
+        "reuse-pid" => client::reuse_pid(argument, second, third),
+        "door-give" => client::door_give(argument),
+        "door-take" => client::door_take(argument, second),
+        "flood" => client::flood(argument, second),
+        "write-any" => machine::write_any(arguments),
+        "open-any" => machine::open_any(arguments),
+        "mknod-any" => machine::make_any(arguments),
+        "read-through" => machine::read_through(argument),
+        "handle-of" => machine::handle_of(argument),
+        "by-handle" => machine::by_handle(argument),
+        "enter" => machine::enter(argument, second),
+        "leave-group" => machine::leave_group(),
+        _ => return None,
+    })
+}
+
+/// What a program finds of itself and around it.
+fn reported(name: &str, arguments: &[String]) -> Option<String> {
+    let argument = word(arguments, 0);
+    Some(match name {
         "pids" => report::pids(),
         "fds" => report::descriptors(),
         "environment" => report::environment(),
         "credentials" => report::credentials(),
         "list" => report::list(argument),
         "read" => report::read(argument),
+        "leaked" => hygiene::leaked(),
+        "injected" => hygiene::injected(),
+        "elevated" => hygiene::elevated(),
+        "drop-to" => hygiene::drop_to(argument),
+        _ => return None,
+    })
+}
+
+/// Load and bad behaviour.
+fn loaded(name: &str, arguments: &[String]) -> Option<String> {
+    let argument = word(arguments, 0);
+    Some(match name {
+        "forks" => hygiene::forks(argument),
+        "takes" => hygiene::takes(argument),
         "lines" => load::lines(argument),
         "fork-bomb" => load::fork_bomb(),
         "memory-hog" => load::memory_hog(),
@@ -56,6 +124,6 @@ fn run(name: &str, arguments: &[String]) -> String {
         "sleep" => load::sleep(),
         "exit" => std::process::exit(argument.parse().unwrap_or(1)),
         "abort" => std::process::abort(),
-        other => format!("no such try {other}"),
-    }
+        _ => return None,
+    })
 }

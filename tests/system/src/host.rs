@@ -1,10 +1,10 @@
 //! A host on a root of its own, driven through its command line as a user would.
 
-use std::cell::OnceCell;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
@@ -13,10 +13,13 @@ use crate::wait::{eventually, eventually_value};
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-/// A program of the product, beside the test's own executable.
+/// A program of the product, beside our own executable.
 pub fn binary(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows its executable");
-    let directory = test.parent().and_then(Path::parent).expect("target/debug/deps/test");
+    let own = std::env::current_exe().expect("a test knows its executable");
+    // A test is in target/debug/deps, the suite's own program in target/debug.
+    let directory = own.parent().expect("it is in a directory");
+    let directory =
+        if directory.ends_with("deps") { directory.parent().unwrap_or(directory) } else { directory };
     let program = directory.join(name);
     assert!(program.exists(), "{} is not built: run `cargo build --workspace` first", program.display());
     program
@@ -145,7 +148,7 @@ impl HostBuilder {
             .stderr(output)
             .spawn()
             .expect("s0 can be executed");
-        Host { root: self.root, visible: self.visible, keeper: Some(keeper), session: OnceCell::new() }
+        Host { root: self.root, visible: self.visible, keeper: Some(keeper), session: OnceLock::new() }
     }
 }
 
@@ -155,7 +158,7 @@ pub struct Host {
     visible: PathBuf,
     keeper: Option<Child>,
     /// The session's control group, once seen: init's parent changes with the keeper, its group does not.
-    session: OnceCell<PathBuf>,
+    session: OnceLock<PathBuf>,
 }
 
 impl Host {

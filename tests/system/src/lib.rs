@@ -3,10 +3,15 @@
 //! Every test needs root and makes its own root directory and control groups, so that tests run beside each
 //! other. A test that cannot run here says so with [`skip`] and is counted as skipped.
 
+pub mod attack;
 mod host;
+mod sessions;
+mod terminal;
 mod wait;
 
 pub use host::{Host, HostBuilder, Run, binary, needs_root, probe_path};
+pub use sessions::Program;
+pub use terminal::Logon;
 pub use wait::{eventually, eventually_value};
 
 use std::io::Write;

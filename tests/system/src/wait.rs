@@ -11,13 +11,20 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// Waits until `look` finds something; panics with `what` if it never does.
-pub fn eventually_value<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn eventually_value<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    eventually_else(look, || what.to_owned())
+}
+
+/// The same where what is to be said is known only when it has failed.
+pub fn eventually_else<T>(mut look: impl FnMut() -> Option<T>, what: impl FnOnce() -> String) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(began.elapsed() < PATIENCE, "never came true: {what}");
+        if began.elapsed() >= PATIENCE {
+            panic!("never came true: {}", what());
+        }
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -1,0 +1,153 @@
+//! A terminal of a person: a pseudo-terminal with `s0 logon` on it, typed on and looked at.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+
+use rustix::pty::OpenptFlags;
+use rustix::termios::Winsize;
+
+use crate::host::{Host, binary};
+use crate::wait::{eventually, eventually_else};
+
+/// How every test shell's prompt ends.
+const PROMPT: &str = "$ ";
+
+/// `s0 logon` on a terminal of its own.
+pub struct Logon {
+    client: Child,
+    /// Gone once it has been hung up.
+    master: Option<OwnedFd>,
+    seen: Mutex<Vec<u8>>,
+}
+
+impl Host {
+    /// `s0 logon NAME`, the password given, until the shell's prompt is there.
+    pub fn logon(&self, name: &str, password: &str) -> Logon {
+        self.logon_with(&[name], password)
+    }
+
+    /// The same with more arguments (`--new`).
+    pub fn logon_with(&self, arguments: &[&str], password: &str) -> Logon {
+        let logon = self.terminal(&[&["logon"], arguments].concat());
+        logon.wait("assword:");
+        logon.type_line(password);
+        logon.wait(PROMPT);
+        logon
+    }
+
+    /// `s0 ARGUMENTS` as the first program of a new terminal of 24 lines and 80 characters.
+    pub fn terminal(&self, arguments: &[&str]) -> Logon {
+        let master = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
+            .expect("a pseudo-terminal");
+        rustix::pty::grantpt(&master).and_then(|()| rustix::pty::unlockpt(&master)).expect("ours");
+        let name = rustix::pty::ptsname(&master, Vec::new()).expect("it has a name");
+        let slave = File::options()
+            .read(true)
+            .write(true)
+            .open(name.to_str().expect("/dev/pts/N"))
+            .expect("the other side");
+        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&slave, size).expect("a terminal");
+        rustix::io::ioctl_fionbio(&master, true).expect("a descriptor");
+        let copy = || Stdio::from(slave.try_clone().expect("a descriptor can be duplicated"));
+        // setsid makes the terminal on standard input the controlling one and becomes the program.
+        let client = Command::new("setsid")
+            .arg("--ctty")
+            .arg(binary("s0"))
+            .arg("--root")
+            .arg(self.root())
+            .args(arguments)
+            .env("TERM", "xterm")
+            .stdin(copy())
+            .stdout(copy())
+            .stderr(copy())
+            .spawn()
+            .expect("util-linux is installed");
+        Logon { client, master: Some(master), seen: Mutex::default() }
+    }
+}
+
+impl Logon {
+    /// Types it.
+    pub fn type_bytes(&self, bytes: &[u8]) {
+        let master = self.master.as_ref().expect("it has not been hung up");
+        let mut file = File::from(master.try_clone().expect("a descriptor can be duplicated"));
+        file.write_all(bytes).expect("a terminal takes a line");
+    }
+
+    /// Types it and the return key.
+    pub fn type_line(&self, text: &str) {
+        self.type_bytes(format!("{text}\r").as_bytes());
+    }
+
+    /// Everything shown so far.
+    pub fn screen(&self) -> Vec<u8> {
+        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(master) = &self.master {
+            let mut file = File::from(master.try_clone().expect("a descriptor can be duplicated"));
+            let mut some = [0; 4096];
+            // Not ready, and the other side's end (EIO), both end it for now.
+            while let Ok(count @ 1..) = file.read(&mut some) {
+                seen.extend(&some[..count]);
+            }
+        }
+        seen.clone()
+    }
+
+    /// The same as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.screen()).into_owned()
+    }
+
+    /// Waits until `text` has been shown, and returns everything that was.
+    pub fn wait(&self, text: &str) -> String {
+        let look = || Some(self.text()).filter(|shown| shown.contains(text));
+        eventually_else(look, || format!("the terminal shows {text:?}; it shows:\n{}", self.text()))
+    }
+
+    /// Gives it another size, as a person does by pulling at the window.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        let master = self.master.as_ref().expect("it has not been hung up");
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(master.as_fd(), size).expect("a terminal");
+    }
+
+    /// The terminal goes away, as a connection that breaks.
+    pub fn hang_up(&mut self) {
+        self.screen();
+        self.master = None;
+    }
+
+    /// The pid of `s0`.
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.client.id()).unwrap_or(0)
+    }
+
+    /// `kill -9` of `s0`.
+    pub fn kill(&mut self) {
+        let _ = self.client.kill();
+    }
+
+    /// Waits for the end of `s0`; its exit code, or -1 for a signal.
+    pub fn ended(&mut self) -> i32 {
+        let mut code = None;
+        eventually("s0 logon ends", || {
+            // Somebody has to look, or it could not write its last words.
+            self.screen();
+            code = self.client.try_wait().ok().flatten();
+            code.is_some()
+        });
+        code.and_then(|status| status.code()).unwrap_or(-1)
+    }
+}
+
+impl Drop for Logon {
+    fn drop(&mut self) {
+        self.master = None;
+        let _ = self.client.kill();
+        let _ = self.client.wait();
+    }
+}
