@@ -30,7 +30,7 @@ attacks! {
     root_in_session_0_cannot_leave_its_control_group:
         "cgroup.procs", [20, 25], root(&["leave-group"]);
     root_in_session_0_cannot_have_every_program_of_the_machine_load_a_library:
-        "ld.so.preload", [25], own(From::Service, &[], &["write", "/etc/ld.so.preload"]);
+        "ld.so.preload", [25], root(&["write", "/etc/ld.so.preload"]);
     root_in_session_0_cannot_look_through_the_root_of_its_init:
         "/proc/1/root", [25], root(&["read-through", "{visible}/secret"]);
     root_in_session_0_cannot_trace_its_init_in_any_way:
