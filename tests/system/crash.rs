@@ -209,7 +209,7 @@ fn the_daemon_is_replaced_under_an_init_one_version_older() {
         .service("a", "command = ['/bin/sleep', '1000']\nstart = 'auto'\nrestart_delay = '0s'\n");
     let programs = builder.visible().join("bin");
     std::fs::create_dir_all(&programs).expect("ours");
-    for name in ["s0", "session0d", "session0-log"] {
+    for name in ["s0", "session0d", "session0-log", "session0-logon"] {
         std::fs::copy(binary(name), programs.join(name)).expect("ours");
     }
     std::fs::copy(old_init, programs.join("session0-init")).expect("ours");
