@@ -73,7 +73,7 @@ impl Accounts {
         let machine = Accounts::parse(&passwd, &group);
         let built_in = super::file::read_trusted(published, FILE_MAX).unwrap_or_default();
         let mut taken: Vec<String> = machine.by_name.into_keys().collect();
-        let own = format!("{0}:x:{1}:{2}::{3}:{4}", user.name, user.uid, user.gid, user.home, user.shell);
+        let own = format!("{0}:*:{1}:{2}::{3}:{4}", user.name, user.uid, user.gid, user.home, user.shell);
         for line in built_in.lines().chain([own.as_str()]) {
             let Some(account) = passwd_line(line).filter(|account| !taken.contains(&account.name)) else {
                 continue;
