@@ -4,12 +4,16 @@
 //! other. A test that cannot run here says so with [`skip`] and is counted as skipped.
 
 pub mod attack;
+mod conversation;
 mod host;
+mod people;
 mod sessions;
 mod terminal;
 mod wait;
 
+pub use conversation::Conversation;
 pub use host::{Host, HostBuilder, Run, binary, needs_root, probe_path};
+pub use people::{PASSWORD, Shared};
 pub use sessions::Program;
 pub use terminal::Logon;
 pub use wait::{eventually, eventually_value};
