@@ -11,6 +11,7 @@ macro_rules! attacks {
 }
 
 mod accounts;
+mod article;
 mod attacks;
 mod bad_input;
 mod boot;
