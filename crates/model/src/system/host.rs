@@ -450,6 +450,11 @@ impl System {
         }
     }
 
+    /// Whether a caller is told everything that happens, or only what is not for administrators.
+    pub fn is_administrator(&self, caller: &Caller) -> bool {
+        self.administrators.include(&self.as_known_here(caller.clone()))
+    }
+
     /// The host as it is now.
     pub fn host_status(&self, _now: Time) -> HostStatus {
         let wants_attention = |status: &Status| {
