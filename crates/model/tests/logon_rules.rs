@@ -3,7 +3,7 @@
 mod session_world;
 
 use session_world::{ALICE, BOB, Told, World, account, caller, root, user, vista};
-use session0_model::access::{Administrators, Caller, Origin};
+use session0_model::access::{Administrators, Caller, Grant, Origin};
 use session0_model::event::Event;
 use session0_model::id::{LogonId, SESSION_ZERO, SessionId};
 use session0_model::launch::plan::{Size, Streams};
@@ -164,7 +164,7 @@ fn who_becomes_somebody_else_in_a_session_gains_nothing_by_it() {
     let (administrator, wheel) = (2000, 27);
     let mut world = alice();
     assert_eq!(world.log_on(BOB, Wish::Any), TWO);
-    let administrators = Administrators { uids: vec![administrator], gids: vec![wheel] };
+    let administrators = Administrators(Grant { uids: vec![administrator], gids: vec![wheel] });
     world.administer(administrators);
     let origin = Origin::Session { id: ONE, service: None };
     let within =
