@@ -122,7 +122,7 @@ fn a_broken_list_of_accounts_lets_nobody_in_and_is_not_touched() {
     assert!(added.code != 0 && added.err.contains("accounts.toml"), "{}", added.err);
     let events = host.events();
     assert!(events.contains("nobody can log on") && events.contains("accounts.toml"), "{events}");
-    eventually("`s0 up` says it, too", || host.up_output().contains("nobody can log on"));
+    eventually("`s0 up` says it, too", || host.up_output().contains("accounts.toml:"));
     assert_eq!(fs::read_to_string(&path).expect("it is there"), broken, "it is byte for byte as it was");
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("ours");
     let run = host.s0(&["account", "list"]);

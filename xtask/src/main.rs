@@ -24,6 +24,7 @@ usage: cargo xtask <command>
                        the attack suite as a table: what each attack does with the walls up, and with them down
   test                 everything CI runs: fmt, clippy, tidy, unit, operations, simulation, system and doc tests
   bench services       measures us and the peers on this machine, writes docs/performance.md (bench --help)
+  bench sessions       the same for sessions of users
   install [--prefix P] [--destdir D]
                        builds and installs: programs, host.toml, systemd unit or OpenRC script, man pages,
                        completions (asks sudo when you are not root); P is /usr/local unless given
@@ -34,6 +35,15 @@ usage: cargo xtask <command>
 ";
 
 fn main() -> ExitCode {
+    if bench::sessions::stand_in::is_called() {
+        return match bench::sessions::stand_in::run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(&format!("stand-in for session0-logon: {error}"));
+                ExitCode::FAILURE
+            }
+        };
+    }
     let mut parser = lexopt::Parser::from_env();
     let command = match parser.next() {
         Ok(Some(Value(command))) => command.to_string_lossy().into_owned(),

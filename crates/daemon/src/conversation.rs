@@ -61,6 +61,7 @@ fn start(state: &State) -> std::io::Result<(Conversation, OwnedFd)> {
         namespaces: Namespaces::Inherited,
         group: None,
         descriptors: &descriptors,
+        open_files: None,
     })?;
     Ok((Conversation { control: ours, process: pidfd, client: Some(client) }, heard))
 }

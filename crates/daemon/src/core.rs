@@ -19,7 +19,7 @@ use session0_sys::process::now;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::api::host::{Configured, Door, Host, Subscription};
+use crate::api::host::{Configured, Door, Host, Subscription, Told};
 use crate::config::{Machine, Settings};
 use crate::conversation::Conversation;
 use crate::dropped::Dropped;
@@ -337,8 +337,12 @@ impl Host for Core {
         answer.unwrap_or(Err(Refusal::ShutdownInProgress))
     }
 
-    fn subscribe(&self) -> Subscription {
+    fn subscribe(&self, caller: &Caller) -> Subscription {
         self.with(|state| Subscription {
+            told: match state.system.is_administrator(caller) {
+                true => Told::Everything,
+                false => Told::WhatIsForAll,
+            },
             sequence: state.events.sequence(),
             host: state.system.host_status(now()),
             services: state.system.services(),

@@ -82,6 +82,8 @@ fn start(root: &Path) -> Result<u8, Failure> {
     let base = Base::open(&root).map_err(no_groups)?;
     let place = Place { paths, base, init, logon, facilities };
     let _ = process::raise_open_files();
+    // If not, the first start says why.
+    let _ = spawn::reserve_low();
     capability::trim(capability::DAEMON).context("give up capabilities of", "session0d")?;
     process::set_not_dumpable().context("forbid dumps of", "session0d")?;
     let runtime = tokio::runtime::LocalRuntime::new().context("start", "the loop")?;

@@ -4,7 +4,7 @@ mod world;
 
 use std::time::Duration;
 
-use session0_model::access::{Caller, Origin};
+use session0_model::access::{Caller, Grant, Origin};
 use session0_model::event::{EndCause, Event};
 use session0_model::id::{LaunchId, SESSION_ZERO};
 use session0_model::launch::exit::ExitStatus;
@@ -93,6 +93,37 @@ fn everybody_may_look_and_only_administrators_may_act() {
     let origin = Origin::Session { id: SESSION_ZERO, service: Some(web.clone()) };
     let id = world.request(Caller { origin, ..somebody() }, service(ServiceRequest::ReadLog(web)));
     assert_eq!(world.answer(id), &Ok(Reply::Done));
+}
+
+#[test]
+fn whom_a_services_file_names_controls_it_and_nothing_else() {
+    let control = Grant { uids: vec![somebody().uid], gids: Vec::new() };
+    let granted = Definition { control, ..definition("web").demand() };
+    let mut world = World::running(vec![granted, definition("other").demand()]);
+    let (web, wait) = (name("web"), Wait::Begun);
+    let start = |name| Request::Service(ServiceRequest::Start { name, wait });
+    let stop = |dependents| Request::Service(ServiceRequest::Stop { name: web.clone(), wait, dependents });
+    let id = world.request(somebody(), start(name("other")));
+    assert_eq!(world.code(id), 5);
+    let id = world.request(somebody(), start(web.clone()));
+    assert_eq!(world.code(id), 0);
+    world.launched("web");
+    let id = world.request(somebody(), stop(Dependents::Stop));
+    assert_eq!(world.code(id), 5, "that could stop services he has no right to");
+    let id = world.request(somebody(), stop(Dependents::Refuse));
+    assert_eq!(world.code(id), 0);
+    let id = world.request(Caller { uid: 1001, ..somebody() }, start(web));
+    assert_eq!(world.code(id), 5, "another account");
+}
+
+#[test]
+fn who_controls_a_service_does_not_restart_those_that_depend_on_it() {
+    let control = Grant { uids: vec![somebody().uid], gids: Vec::new() };
+    let granted = Definition { control, ..definition("base") };
+    let mut world = World::running(vec![granted, definition("top").on(&["base"])]);
+    let restart = Request::Service(ServiceRequest::Restart { name: name("base"), wait: Wait::Begun });
+    let id = world.request(somebody(), restart);
+    assert_eq!(world.code(id), 5);
 }
 
 // Clients.

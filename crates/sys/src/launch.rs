@@ -275,7 +275,7 @@ impl ChildLaunch<'_> {
 
     fn join_groups(&self) -> io::Result<()> {
         for group in self.place.v1.iter().flatten() {
-            crate::cgroup::write(*group, "cgroup.procs", "0")?;
+            crate::cgroup::write(*group, "tasks", "0")?;
         }
         self.launcher.oom.restore()
     }

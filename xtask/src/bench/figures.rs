@@ -23,6 +23,8 @@ pub enum Goal {
     Times(f64, &'static str),
     /// At most this much.
     AtMost(f64),
+    /// It is measured to be known.
+    None,
 }
 
 /// A run that fills one or several rows.
@@ -34,9 +36,17 @@ pub enum Measurement {
     Single,
     /// Our daemon killed below many services.
     DaemonKilled,
+    /// Sessions made and ended one by one.
+    Logon,
+    /// The same with a password.
+    Password,
+    /// Many sessions at a time.
+    Crowd,
+    /// Programs run in a session.
+    Run,
 }
 
-/// All rows, in the table's order.
+/// The rows of `bench services`, in the table's order.
 pub const ROWS: [Row; 7] = [
     Row {
         id: "start-500",
@@ -209,6 +219,8 @@ pub enum Verdict {
     Missed,
     /// We or the peer have no figure.
     Unknown,
+    /// There is nothing to reach.
+    NoGoal,
 }
 
 /// Our median against the goal.
@@ -219,6 +231,7 @@ pub fn verdict(row: &Row, figures: &Figures, ours: &str) -> Verdict {
             find(ours).zip(find(peer)).and_then(|(ours, peer)| ours.ratio(peer)).map(|ratio| ratio <= factor)
         }
         Goal::AtMost(most) => find(ours).and_then(|ours| ours.percentile(50)).map(|value| value <= most),
+        Goal::None => return Verdict::NoGoal,
     };
     match within {
         Some(true) => Verdict::Met,

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: us and every peer on this machine, in one run, on the same work.
 //!
-//! `bench services` measures the service rows, writes `docs/performance.md` and prints it. Every manager runs
+//! `bench services` measures the service rows, `bench sessions` those of users' sessions (see [`sessions`]); each writes its part of
+//! `docs/performance.md` and prints it. Every manager runs
 //! in a directory of its own below one that is removed at the end, whatever the end is: a second process waits
 //! for the first to be gone and then ends what it left (see `sweeper`).
 
@@ -8,42 +9,41 @@ mod figures;
 mod machine;
 mod manager;
 mod measure;
+mod page;
 mod process;
 mod report;
+pub mod sessions;
 mod stamps;
 mod sweeper;
+mod table;
 
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use figures::{Figures, Measurement, ROWS, Verdict};
+use figures::{Figures, Measurement, ROWS, Row, Verdict};
 use manager::{Manager, Place, Session0};
 
 /// What went wrong, as one sentence: what was tried, on what, why not.
 pub type Outcome<T> = Result<T, String>;
 
-/// The page this writes, below the workspace.
-const PAGE: &str = "docs/performance.md";
-/// Everything from this line on is kept when the page is written anew.
-const BY_HAND: &str = "<!-- From here on written by hand: where the time goes. -->";
 /// Where the managers run. Session 0 has a `/tmp` and a `/run` of its own, but sees this.
 const RUNS: &str = "/var/lib";
 
 const HELP: &str = "\
-Measures the service managers on this machine and us, and writes docs/performance.md
+Measures what is on this machine and us, and writes docs/performance.md
 
-usage: cargo xtask bench services [options]
+usage: cargo xtask bench services|sessions [options]
 
-  --rounds N       runs of 500 services, and kills of the daemon, for each manager (default 7)
-  --quick          2 rounds, 10 single samples; writes no page
+  --rounds N       services: runs of 500 services, and kills of the daemon, for each manager (default 7)
+                   sessions: runs of everything (default 3)
+  --quick          fewer rounds and samples; writes no page
   --only ROW       measure this row (and those that come with it); writes no page; can be repeated
-  --manager NAME   measure this manager; writes no page; can be repeated
+  --manager NAME   services: measure this manager; writes no page; can be repeated
   --json           print the figures as JSON instead of the page
   --page           write the page even so
 
-Peers are found on PATH: dinit, s6, runit, supervisord. Needs root, for the isolation of Session 0, and a C compiler.
-rows:";
+Peers are found on PATH: dinit, s6, runit, supervisord; su, sudo. Needs root, for the isolation of sessions, and a C compiler.";
 
 /// How much is measured.
 pub struct Bench {
@@ -71,6 +71,7 @@ impl Bench {
 /// What the command line asked for.
 #[derive(Default)]
 struct Options {
+    subject: Subject,
     rounds: Option<usize>,
     quick: bool,
     rows: Vec<String>,
@@ -79,18 +80,36 @@ struct Options {
     page: bool,
 }
 
+/// Which bench.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Subject {
+    #[default]
+    Services,
+    Sessions,
+}
+
+impl Subject {
+    fn rows(self) -> &'static [Row] {
+        match self {
+            Subject::Services => &ROWS,
+            Subject::Sessions => &sessions::ROWS,
+        }
+    }
+}
+
 /// Runs `cargo xtask bench` with what follows it on the command line.
 pub fn run(arguments: Vec<OsString>) -> Outcome<()> {
     let Some(options) = parse(arguments)? else { return Ok(()) };
     if !rustix::process::geteuid().is_root() {
-        return Err(
-            "the isolation of Session 0 needs root; run `sudo -E cargo xtask bench services`".to_owned()
-        );
+        return Err("the isolation of sessions needs root; run `sudo -E cargo xtask bench ...`".to_owned());
     }
     let root = PathBuf::from(format!("{RUNS}/session0-bench-{}", std::process::id()));
     fs::create_dir_all(root.join("bin")).map_err(|e| format!("making {}: {e}", root.display()))?;
     let sweeper = sweeper::start(&root)?;
-    let done = services(&options, &root);
+    let done = match options.subject {
+        Subject::Services => services(&options, &root),
+        Subject::Sessions => sessions::measure(&options, &root),
+    };
     sweeper.finish()?;
     done
 }
@@ -118,19 +137,29 @@ fn parse(arguments: Vec<OsString>) -> Outcome<Option<Options>> {
             Long("page") => options.page = true,
             Long("sweep") => return sweeper::run().map(|()| None),
             Short('h') | Long("help") => {
-                println!("{HELP} {}", ROWS.map(|row| row.id).join(", "));
+                println!("{HELP}");
+                for subject in [Subject::Services, Subject::Sessions] {
+                    let rows: Vec<_> = subject.rows().iter().map(|row| row.id).collect();
+                    println!("rows of {subject:?}: {}", rows.join(", "));
+                }
                 return Ok(None);
             }
             other => return Err(other.unexpected().to_string()),
         }
     }
-    if let Some(row) = options.rows.iter().find(|row| !ROWS.iter().any(|known| known.id == **row)) {
-        return Err(format!("there is no row {row}; rows are {}", ROWS.map(|row| row.id).join(", ")));
-    }
-    match what {
-        Some(word) if word == "services" => Ok(Some(options)),
-        Some(other) => Err(format!("there is no bench {}; there is: services", other.display())),
-        None => Err("which bench? There is: services".to_owned()),
+    options.subject = match what {
+        Some(word) if word == "services" => Subject::Services,
+        Some(word) if word == "sessions" => Subject::Sessions,
+        Some(other) => {
+            return Err(format!("there is no bench {}; there are: services, sessions", other.display()));
+        }
+        None => return Err("which bench? There are: services, sessions".to_owned()),
+    };
+    let rows = options.subject.rows();
+    let known = || rows.iter().map(|row| row.id).collect::<Vec<_>>().join(", ");
+    match options.rows.iter().find(|asked| !rows.iter().any(|row| row.id == **asked)) {
+        Some(row) => Err(format!("there is no row {row}; rows are {}", known())),
+        None => Ok(Some(options)),
     }
 }
 
@@ -161,7 +190,8 @@ fn services(options: &Options, root: &Path) -> Outcome<()> {
     let figures = take(options, &bench, &managers, asked(ours.name()).then_some(&ours));
 
     let machine = format!("{machine}, load {} at the end", machine::load());
-    let report = report::Report { machine, managers: &managers, absent, bench: &bench, figures: &figures };
+    let table = table::Table { rows: &ROWS, figures: &figures };
+    let report = report::Report { machine, managers: &managers, absent, bench: &bench, table };
     if options.json {
         println!("{:#}", report.json());
     } else {
@@ -169,10 +199,7 @@ fn services(options: &Options, root: &Path) -> Outcome<()> {
     }
     let whole = !options.quick && options.rows.is_empty() && options.managers.is_empty();
     if whole || options.page {
-        let page = crate::workspace().join(PAGE);
-        let text = report.page() + &by_hand(&fs::read_to_string(&page).unwrap_or_default());
-        fs::write(&page, text).map_err(|e| format!("writing {}: {e}", page.display()))?;
-        eprintln!("written: {}", page.display());
+        page::write(page::Part::Services, &report.page())?;
     }
     let unknown = ROWS.iter().filter(|row| is_wanted(options, row.measurement));
     let unknown =
@@ -182,12 +209,6 @@ fn services(options: &Options, root: &Path) -> Outcome<()> {
         _ if !asked("session0") => Ok(()),
         rows => Err(format!("{rows} rows have no figure for us or for the peer to beat")),
     }
-}
-
-/// The part of the page that people write: what the profile of a missed goal says.
-fn by_hand(page: &str) -> String {
-    let kept = page.find(BY_HAND).map_or(BY_HAND, |at| &page[at..]);
-    format!("\n{}\n", kept.trim_end())
 }
 
 fn take(options: &Options, bench: &Bench, managers: &[Box<dyn Manager>], ours: Option<&Session0>) -> Figures {
@@ -211,8 +232,9 @@ fn take(options: &Options, bench: &Bench, managers: &[Box<dyn Manager>], ours: O
 }
 
 fn is_wanted(options: &Options, measurement: Measurement) -> bool {
+    let asked = |row: &Row| options.rows.iter().any(|id| id == row.id);
     options.rows.is_empty()
-        || ROWS.iter().any(|row| row.measurement == measurement && options.rows.iter().any(|id| id == row.id))
+        || options.subject.rows().iter().any(|row| row.measurement == measurement && asked(row))
 }
 
 /// Builds our programs as they are released and copies them to where Session 0 sees them.
@@ -223,18 +245,4 @@ fn build(to: &Path) -> Outcome<()> {
         fs::copy(&from, to.join(program)).map_err(|e| format!("copying {}: {e}", from.display()))?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_people_wrote_outlives_a_run() {
-        let old = format!("# Performance\nfigures\n\n{BY_HAND}\n\n## Where the time goes\n\nThere.\n");
-        let once = by_hand(&old);
-        assert!(once.ends_with("## Where the time goes\n\nThere.\n"));
-        assert_eq!(by_hand(&once), once);
-        assert_eq!(by_hand(&by_hand("figures only")), by_hand(""));
-    }
 }

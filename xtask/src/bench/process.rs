@@ -163,7 +163,8 @@ impl Running {
         Err(format!("not ready within {patience:?}: {}", self.last_messages()))
     }
 
-    fn last_messages(&self) -> String {
+    /// The last lines of what the manager said.
+    pub fn last_messages(&self) -> String {
         let text = fs::read(self.place.join("messages")).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().rev().take(5).collect();

@@ -31,11 +31,21 @@ pub fn milliseconds(from: u64, to: u64) -> f64 {
 
 /// Compiles `stamp.c` into a static program at `to`.
 pub fn compile(to: &Path) -> Outcome<()> {
+    compile_with(to, &[])
+}
+
+/// Compiles it as a login shell, which writes into this file; the user with this uid has slot 0.
+pub fn compile_shell(to: &Path, file: &Path, uid: u32) -> Outcome<()> {
+    compile_with(to, &[format!("-DSTAMP_FILE=\"{}\"", file.display()), format!("-DSTAMP_UID={uid}")])
+}
+
+fn compile_with(to: &Path, definitions: &[String]) -> Outcome<()> {
     let source = to.with_extension("c");
     fs::write(&source, include_str!("stamp.c")).map_err(|e| format!("writing {}: {e}", source.display()))?;
     let output = Command::new("cc")
         .args(["-static", "-nostdlib", "-O2", "-fno-stack-protector", "-Wl,-z,noexecstack", "-o"])
         .args([to, &source])
+        .args(definitions)
         .output()
         .map_err(|e| format!("running the C compiler cc: {e}"))?;
     if output.status.success() {

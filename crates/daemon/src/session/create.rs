@@ -86,29 +86,11 @@ fn start(
     }
     let socket = place.socket(session);
     let listener = packet::listen(&socket, 0o600, BACKLOG).context("listen at", socket.display())?;
-    let child = start_init(place, session, &listener, &groups)?;
+    let messages = io::stderr();
+    let child =
+        spawn::session_init(place.init.as_fd(), session, listener.as_fd(), &groups, messages.as_fd())?;
     let (link, incoming) = Link::connect(&socket).context("connect to", socket.display())?;
     Ok((groups, child.pidfd, link, incoming))
-}
-
-/// Init and everything it starts get the limit of open files the daemon was started with, not the one it raised for
-/// itself.
-fn start_init(
-    place: &Place,
-    session: SessionId,
-    listener: &OwnedFd,
-    groups: &SessionGroups,
-) -> Result<spawn::Child, Fault> {
-    let raised = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let usual = rustix::process::Rlimit {
-        current: Some(1024).min(raised.maximum.or(Some(1024))),
-        maximum: raised.maximum,
-    };
-    let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, usual);
-    let messages = io::stderr();
-    let child = spawn::session_init(place.init.as_fd(), session, listener.as_fd(), groups, messages.as_fd());
-    let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, raised);
-    child
 }
 
 /// Limits whose controller is missing were accepted to be missing.

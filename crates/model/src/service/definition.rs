@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::access::Grant;
 use crate::id::ServiceName;
 use crate::launch::plan::LaunchPlan;
 
@@ -36,6 +37,8 @@ pub struct Definition {
     pub watchdog: Option<Duration>,
     /// Whose it is.
     pub owner: Owner,
+    /// Who may start, stop and restart it, besides administrators.
+    pub control: Grant,
     /// The account as written, for people.
     pub account: String,
     /// How it is launched. The daemon adds nothing but `NOTIFY_SOCKET` and the watchdog's variables, which are

@@ -151,7 +151,7 @@ pub fn found(ours: Session0) -> (Vec<Box<dyn Manager>>, Vec<String>) {
     (managers, absent)
 }
 
-fn on_path(program: &str) -> Option<PathBuf> {
+pub fn on_path(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?)
         .map(|folder| folder.join(program))
         .find(|path| path.is_file())

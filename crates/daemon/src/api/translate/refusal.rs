@@ -26,6 +26,11 @@ fn access_denied(tried: &str) -> Refused {
     refused(5, format!("this account may not {tried}"), ADMINISTRATORS)
 }
 
+fn control_denied(tried: &str) -> Refused {
+    let hint = "administrators may, and whom `control` in the service's file names; services that depend on it need an administrator";
+    refused(5, format!("this account may not {tried}"), hint)
+}
+
 fn not_ready(tried: &str) -> Refused {
     refused(21, format!("could not {tried}: Session 0 is not there yet"), LATER)
 }
@@ -174,7 +179,7 @@ pub fn service(tried: &Tried<'_>, refusal: Refusal) -> service::Error {
         Refusal::Service(refusal) => about_service(tried, &words, refusal),
         Refusal::Session(other) => Error::InternalError(misplaced(&words, other.code())),
         Refusal::Logon(other) => Error::InternalError(misplaced(&words, other.code())),
-        Refusal::AccessDenied => Error::AccessDenied(access_denied(&words)),
+        Refusal::AccessDenied => Error::AccessDenied(control_denied(&words)),
         Refusal::NotReady => Error::NotReady(not_ready(&words)),
         Refusal::ShutdownInProgress => Error::ShutdownInProgress(shutdown_in_progress(&words)),
     }
@@ -192,7 +197,7 @@ fn about_service(tried: &Tried<'_>, words: &str, refusal: ServiceRefusal) -> ser
     let code = refusal.code();
     let because = |why: &str| format!("could not {words}: {why}");
     match refusal {
-        ServiceRefusal::AccessDenied => Error::AccessDenied(access_denied(words)),
+        ServiceRefusal::AccessDenied => Error::AccessDenied(control_denied(words)),
         ServiceRefusal::DependentServicesRunning(names) => {
             Error::DependentServicesRunning(dependents(code, name, words, &names))
         }
