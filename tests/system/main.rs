@@ -10,6 +10,8 @@ macro_rules! attacks {
     };
 }
 
+mod accounts;
+mod article;
 mod attacks;
 mod bad_input;
 mod boot;
@@ -18,6 +20,11 @@ mod crash;
 mod examples;
 mod interface;
 mod isolation;
+mod logon;
 mod output;
 mod services;
+mod session_crash;
+mod session_isolation;
+mod sessions;
+mod terminal;
 mod tripwires;

@@ -60,7 +60,7 @@ pub fn attach(
                 return conversation::end(state, logon);
             };
             let message = ToLogon::Concluded { session: id.0, entry, notices };
-            conversation::tell(state, logon, &message, &[terminal.as_fd(), theirs.as_fd()]);
+            state.concluded.push((logon, message, vec![terminal, theirs]));
         }
     }
 }

@@ -75,7 +75,7 @@ impl Accounts {
         let mut taken: HashSet<String> = machine.by_name.into_keys().collect();
         let gids: HashSet<u32> = machine.groups.iter().map(|group| group.gid).collect();
         let groups: HashSet<&str> = machine.groups.iter().map(|group| group.name.as_str()).collect();
-        let own = format!("{0}:x:{1}:{2}::{3}:{4}", user.name, user.uid, user.gid, user.home, user.shell);
+        let own = format!("{0}:*:{1}:{2}::{3}:{4}", user.name, user.uid, user.gid, user.home, user.shell);
         for line in built_in.lines().chain([own.as_str()]) {
             let Some(account) = passwd_line(line).filter(|account| !taken.contains(&account.name)) else {
                 continue;

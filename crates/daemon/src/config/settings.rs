@@ -247,7 +247,7 @@ pub fn grant(section: &mut Reader<'_>, accounts: &Accounts) -> Grant {
     for name in section.texts("users").map(toml::Spanned::into_inner).unwrap_or_default() {
         match accounts.find(name.get_ref()) {
             Some(account) => grant.uids.push(account.uid),
-            None => unknown(section, &name, "account", "/etc/passwd"),
+            None => unknown(section, &name, "account", "/etc/passwd, and built-in ones (`s0 account list`)"),
         }
     }
     for name in section.texts("groups").map(toml::Spanned::into_inner).unwrap_or_default() {
@@ -417,7 +417,7 @@ mod tests {
                  |             ^^^^^^^^^^^^^\n  = uids are written like \"64000-64999\": two at least, none of them 0",
                 "error: host.toml:2:1: unknown key `acept`\n   |\n 2 | acept = []\n   | ^^^^^\n  = did you mean `accept`?",
                 "error: host.toml:4:10: there is no account `bob`\n   |\n 4 | users = [\"bob\"]\n   |          ^^^^^\n  \
-                 = accounts are those in /etc/passwd",
+                 = accounts are those in /etc/passwd, and built-in ones (`s0 account list`)",
             ]
         );
         let (_, problems) = read_text("uid_range = \"70000-70009\"\naccept = [\"seccomp\", \"x\"]\n");
