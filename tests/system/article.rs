@@ -219,12 +219,18 @@ fn a10_services_always_run_in_session_0() {
     let session = host.session_of("alice");
     let s0 = host.visible_s0();
     let said = alice.shell(&format!("{s0} service restart clock; echo code-$?-"));
-    assert!(said.contains("code-0-"), "an administrator starts it from her session: {said}");
+    assert!(said.contains("code-0-"), "she starts what she has the right to, from her session: {said}");
+    let other = alice.shell(&format!("{s0} service restart system; echo code-$?-"));
+    assert!(other.contains("code-3-") && other.contains("(5)"), "and nothing else: {other}");
     let pids = host.pids("clock");
     assert!(!pids.is_empty(), "it is in Session 0");
     assert!(host.pids_in(session).iter().all(|pid| !pids.contains(pid)), "and not in hers");
     assert!(!host.sh_in(session, "ps ax -o args=").contains("date"));
     leave(host, alice, "alice");
+    let bob = host.logon("bob", PASSWORD);
+    let his = bob.shell(&format!("{s0} service restart clock; echo code-$?-"));
+    assert!(his.contains("code-3-") && his.contains("control"), "who has not the right is told of it: {his}");
+    leave(host, bob, "bob");
 }
 
 #[test]

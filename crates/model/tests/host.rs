@@ -10,7 +10,7 @@ use session0_model::id::{LaunchId, SESSION_ZERO};
 use session0_model::launch::exit::ExitStatus;
 use session0_model::launch::wire::Remains;
 use session0_model::limit;
-use session0_model::service::definition::{Definition, Kind};
+use session0_model::service::definition::{Definition, Kind, StartType};
 use session0_model::service::notify::Notification;
 use session0_model::service::status::{Failure, OutputLost, State, TripwireOutcome};
 use session0_model::system::{
@@ -114,6 +114,26 @@ fn whom_a_services_file_names_controls_it_and_nothing_else() {
     assert_eq!(world.code(id), 0);
     let id = world.request(Caller { uid: 1001, ..somebody() }, start(web));
     assert_eq!(world.code(id), 5, "another account");
+}
+
+#[test]
+fn a_right_is_given_and_taken_at_the_reload_also_while_the_service_runs() {
+    let mut world = World::running(vec![definition("web")]);
+    let control = Grant { uids: vec![somebody().uid], gids: Vec::new() };
+    let stop = || {
+        let (name, wait, dependents) = (name("web"), Wait::Begun, Dependents::Refuse);
+        Request::Service(ServiceRequest::Stop { name, wait, dependents })
+    };
+    let report = reload(&mut world, vec![Definition { control: control.clone(), ..definition("web") }]);
+    assert_eq!((report.changed.as_slice(), report.need_restart.len()), ([name("web")].as_slice(), 0));
+    let report = reload(&mut world, vec![definition("web")]);
+    assert_eq!(report.changed, [name("web")]);
+    let id = world.request(somebody(), stop());
+    assert_eq!(world.code(id), 5, "it was taken");
+    let other = Definition { control, start: StartType::Demand, ..definition("web") };
+    assert_eq!(reload(&mut world, vec![other]).need_restart, [name("web")]);
+    let id = world.request(somebody(), stop());
+    assert_eq!(world.code(id), 0, "it was given, though the rest waits");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use crate::host::{Host, HostBuilder};
 
-/// A host with services: one as each kind of account, one that would disturb, one that waits for somebody. And with alice, who is an
-/// administrator, and bob.
+/// A host with services: one as each kind of account, one that would disturb, one that waits for somebody. And with alice, who
+/// may control one of them, and bob.
 pub fn article_host(isolation: &str) -> Host {
     let disturb = "while :; do for t in /dev/pts/* /dev/tty /dev/console; do echo intrusion > $t; done 2>/dev/null; \
         wall intrusion 2>/dev/null; echo disturbed; sleep 0.2; done";
@@ -15,8 +15,9 @@ pub fn article_host(isolation: &str) -> Host {
     let file = |command: &str, account: &str, start: &str| {
         format!("command = ['/bin/sh', '-c', '''{command}''']\naccount = '{account}'\nstart = '{start}'\n")
     };
+    let clock = file("while :; do date; sleep 1; done", "nobody", "auto");
     let host = builder
-        .service("clock", &file("while :; do date; sleep 1; done", "nobody", "auto"))
+        .service("clock", &clock)
         .service("system", &file("exec sleep 1000", "LocalSystem", "auto"))
         .service("disturb", &file(disturb, "LocalSystem", "demand"))
         .service("look", &file(look.as_str(), "LocalSystem", "demand"))
@@ -25,12 +26,10 @@ pub fn article_host(isolation: &str) -> Host {
     for name in ["alice", "bob"] {
         host.person(name);
     }
-    // Alice has the right, and a service runs as her: nothing but its session protects it from her programs.
+    // Alice may control the clock, and a service runs as her: nothing but its session protects it from her programs.
     let services = host.root().join("etc/session0");
-    let settings = format!(
-        "isolation = \"{isolation}\"\nsessions_per_user = 2\n[administrators]\nusers = [\"alice\"]\n"
-    );
-    std::fs::write(services.join("host.toml"), settings).expect("our own root");
+    let right = format!("{clock}control = {{ users = ['alice'] }}\n");
+    std::fs::write(services.join("services/clock.toml"), right).expect("our own root");
     std::fs::write(services.join("services/hers.toml"), file("exec sleep 4711", "alice", "auto"))
         .expect("ours");
     host.s0(&["reload"]).ok();

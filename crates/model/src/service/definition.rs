@@ -46,6 +46,13 @@ pub struct Definition {
     pub plan: LaunchPlan,
 }
 
+impl Definition {
+    /// Whether the process that one of them launched could be the other's.
+    pub(crate) fn differs_in_rights_only(&self, other: &Definition) -> bool {
+        *self == Definition { control: self.control.clone(), ..other.clone() }
+    }
+}
+
 /// Start types (windows-semantics 3.1; the others of the five come with the control manager).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartType {

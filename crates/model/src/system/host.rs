@@ -385,7 +385,7 @@ impl System {
             ServiceRequest::Start { name, .. }
             | ServiceRequest::Stop { name, .. }
             | ServiceRequest::Restart { name, .. } => {
-                Right::Control(slot_of(name).map_or(&nobody, |(_, service)| &service.definition.control))
+                Right::Control(slot_of(name).map_or(&nobody, |(_, service)| &service.configured().control))
             }
             ServiceRequest::ReadLog(name) => Right::ReadLog(name),
         };

@@ -27,7 +27,7 @@ fn access_denied(tried: &str) -> Refused {
 }
 
 fn control_denied(tried: &str) -> Refused {
-    let hint = "administrators may, and whom `control` in the service's file names; services that depend on it need an administrator";
+    let hint = "administrators may, and those named by `control` in its file; what depends on it is stopped by administrators only";
     refused(5, format!("this account may not {tried}"), hint)
 }
 
