@@ -15,6 +15,7 @@ mod bad_input;
 mod boot;
 mod container;
 mod crash;
+mod elevation;
 mod examples;
 mod interface;
 mod isolation;
