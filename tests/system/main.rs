@@ -17,6 +17,7 @@ mod bad_input;
 mod boot;
 mod container;
 mod crash;
+mod elevation;
 mod examples;
 mod interface;
 mod isolation;
