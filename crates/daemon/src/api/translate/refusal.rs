@@ -26,9 +26,14 @@ fn access_denied(tried: &str) -> Refused {
     refused(5, format!("this account may not {tried}"), ADMINISTRATORS)
 }
 
-fn control_denied(tried: &str) -> Refused {
-    let hint = "administrators may, and those named by `control` in its file; what depends on it is stopped by administrators only";
-    refused(5, format!("this account may not {tried}"), hint)
+fn service_denied(tried: &Tried<'_>, words: &str) -> Refused {
+    let hint = match tried.verb {
+        "start" | "stop" | "restart" => {
+            "administrators may, and those named by `control` in its file; what depends on it is stopped by administrators only"
+        }
+        _ => ADMINISTRATORS,
+    };
+    refused(5, format!("this account may not {words}"), hint)
 }
 
 fn not_ready(tried: &str) -> Refused {
@@ -179,7 +184,7 @@ pub fn service(tried: &Tried<'_>, refusal: Refusal) -> service::Error {
         Refusal::Service(refusal) => about_service(tried, &words, refusal),
         Refusal::Session(other) => Error::InternalError(misplaced(&words, other.code())),
         Refusal::Logon(other) => Error::InternalError(misplaced(&words, other.code())),
-        Refusal::AccessDenied => Error::AccessDenied(control_denied(&words)),
+        Refusal::AccessDenied => Error::AccessDenied(service_denied(tried, &words)),
         Refusal::NotReady => Error::NotReady(not_ready(&words)),
         Refusal::ShutdownInProgress => Error::ShutdownInProgress(shutdown_in_progress(&words)),
     }
@@ -197,7 +202,7 @@ fn about_service(tried: &Tried<'_>, words: &str, refusal: ServiceRefusal) -> ser
     let code = refusal.code();
     let because = |why: &str| format!("could not {words}: {why}");
     match refusal {
-        ServiceRefusal::AccessDenied => Error::AccessDenied(control_denied(words)),
+        ServiceRefusal::AccessDenied => Error::AccessDenied(service_denied(tried, words)),
         ServiceRefusal::DependentServicesRunning(names) => {
             Error::DependentServicesRunning(dependents(code, name, words, &names))
         }
