@@ -178,6 +178,7 @@ fn a_logon_takes_the_users_session_over_and_the_other_terminal_is_told() {
     second.wait("assword:");
     second.type_line(PASSWORD);
     second.wait(&format!("session {before} goes on here"));
+    second.wait_prompt();
     assert_eq!(first.ended(), 0);
     let told = first.text();
     assert!(told.contains("taken over") && told.contains(second.name()), "{told}");

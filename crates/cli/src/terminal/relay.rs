@@ -8,6 +8,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -23,6 +24,10 @@ use super::{Mode, Terminal};
 pub const LAST_WORDS_MAX: usize = 1024 * 1024;
 /// Nobody has the session's terminal open, and somebody may open it again: it is looked at that often.
 const ABSENCE_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
+/// So long a terminal has another size before it has its own: a shell looks at its size when it gets to it, and draws its prompt anew only
+/// if it finds another one than before.
+const OTHER_SIZE_TIME: Duration = Duration::from_millis(100);
 
 /// How passing on ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +72,8 @@ struct Relay<'a> {
     screen: Screen,
     outcome: Option<Outcome>,
     closing: Closing,
+    /// When the session's terminal gets its real size, if it has another one now.
+    resize_at: Option<Instant>,
 }
 
 /// Whether what undoes the session's modes is on its way to the screen.
@@ -104,6 +111,7 @@ pub fn relay(
         screen: Screen::default(),
         outcome: None,
         closing: Closing::NotYet,
+        resize_at: None,
     };
     relay.begin(redraw);
     let result = relay.run();
@@ -112,17 +120,29 @@ pub fn relay(
 }
 
 impl Relay<'_> {
-    fn begin(&self, redraw: Redraw) {
-        let size = self.terminal.size();
-        if redraw == Redraw::Yes {
-            // A size that does not change is not told to programs.
-            let other = Winsize { ws_row: size.ws_row, ws_col: size.ws_col.saturating_sub(1).max(1), ..size };
-            let _ = tcsetwinsize(&self.master, other);
+    fn begin(&mut self, redraw: Redraw) {
+        if redraw == Redraw::No {
+            return self.pass_size_on();
         }
-        self.pass_size_on();
+        // A size that does not change is not told to programs.
+        let size = self.terminal.size();
+        let other = Winsize { ws_row: size.ws_row, ws_col: size.ws_col.saturating_sub(1).max(1), ..size };
+        let _ = tcsetwinsize(&self.master, other);
+        self.resize_at = Some(Instant::now() + OTHER_SIZE_TIME);
     }
 
-    fn pass_size_on(&self) {
+    /// How long until the terminal is to have its real size; it gets it if that is now.
+    fn resize(&mut self) -> Option<Timespec> {
+        let left = self.resize_at?.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            self.pass_size_on();
+            return None;
+        }
+        Timespec::try_from(left).ok()
+    }
+
+    fn pass_size_on(&mut self) {
+        self.resize_at = None;
         // A terminal whose session has ended has no size; its end is said elsewhere.
         let _ = tcsetwinsize(&self.master, self.terminal.size());
     }
@@ -153,7 +173,8 @@ impl Relay<'_> {
     }
 
     /// What would be reported again and again without anything to do about it is not waited for.
-    fn wait(&self) -> io::Result<Ready> {
+    fn wait(&mut self) -> io::Result<Ready> {
+        let resize = self.resize();
         let talking = self.outcome.is_none();
         let only = |wanted: bool, flag: PollFlags| if wanted { flag } else { PollFlags::empty() };
         let terminal = only(talking && self.input.has_room(), PollFlags::IN)
@@ -170,7 +191,7 @@ impl Relay<'_> {
             Programs::Absent => Some(ABSENCE_PAUSE),
             // There is nothing to wait for but room: what is there is there.
             Programs::LastWords(_) if self.output.has_room() => Some(Timespec::default()),
-            Programs::LastWords(_) | Programs::Present | Programs::Done => None,
+            Programs::LastWords(_) | Programs::Present | Programs::Done => resize,
         };
         let mut watched = vec![
             PollFd::new(&self.terminal.signals, PollFlags::IN),
