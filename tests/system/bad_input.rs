@@ -2,6 +2,8 @@
 
 use session0_system_tests::{Host, HostBuilder, Run, binary, eventually, needs_root};
 use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Duration;
@@ -285,4 +287,44 @@ fn a_host_that_is_refused_leaves_no_control_group() {
     }
     let _ = std::fs::remove_dir_all(builder.root());
     let _ = std::fs::remove_dir_all(builder.visible());
+}
+
+#[test]
+fn a_client_cannot_hold_the_daemon_up_with_a_descriptor_that_is_slow_to_close() {
+    if !needs_root("a_client_cannot_hold_the_daemon_up_with_a_descriptor_that_is_slow_to_close") {
+        return;
+    }
+    let host = HostBuilder::new().start();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let slow = TcpStream::connect(listener.local_addr().expect("bound")).expect("we listen");
+    let _peer = listener.accept().expect("we connected");
+    // Bytes that nobody takes: closing it waits for them, for as long as it is told to.
+    slow.set_nonblocking(true).expect("ours");
+    while (&slow).write(&[0; 1 << 16]).is_ok() {}
+    rustix::net::sockopt::set_socket_linger(&slow, Some(Duration::from_secs(60))).expect("ours");
+    let client = api(&host);
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = rustix::net::SendAncillaryBuffer::new(&mut space);
+    let given = [slow.as_fd()];
+    assert!(control.push(rustix::net::SendAncillaryMessage::ScmRights(&given)));
+    let bytes = [std::io::IoSlice::new(b"{")];
+    let sent = rustix::net::sendmsg(&client, &bytes, &mut control, rustix::net::SendFlags::empty());
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("a kernel");
+    match sent {
+        Err(error) => {
+            assert_eq!(error, rustix::io::Errno::PERM);
+            // It is ours alone, and need not hold us up either.
+            rustix::net::sockopt::set_socket_linger(&slow, None).expect("ours");
+        }
+        Ok(_) if before_6_16(&kernel) => {
+            return session0_system_tests::skip("a_client_cannot_hold_the_daemon_up", "needs Linux 6.16");
+        }
+        Ok(_) => panic!("the daemon is to close it"),
+    }
+    host.s0(&["status"]).ok();
+}
+
+fn before_6_16(release: &str) -> bool {
+    let mut numbers = release.split(['.', '-']).map(|number| number.parse::<u32>().unwrap_or(0));
+    (numbers.next(), numbers.next()) < (Some(6), Some(16))
 }

@@ -10,14 +10,22 @@ macro_rules! attacks {
     };
 }
 
+mod accounts;
+mod article;
 mod attacks;
 mod bad_input;
 mod boot;
 mod container;
 mod crash;
+mod elevation;
 mod examples;
 mod interface;
 mod isolation;
+mod logon;
 mod output;
 mod services;
+mod session_crash;
+mod session_isolation;
+mod sessions;
+mod terminal;
 mod tripwires;

@@ -19,6 +19,7 @@ usage: cargo xtask <command>
 
   up [-- COMMAND...]   build, start session0 on a trial root with the example services, open a shell in it
                        (or run COMMAND instead of the shell); leaving it ends the trial, nothing else is touched
+  demo [--json]        the claims of the article about Windows' sessions, shown one by one (docs/article.md)
   demo attacks [--json]
                        the attack suite as a table: what each attack does with the walls up, and with them down
   test                 everything CI runs: fmt, clippy, tidy, unit, operations, simulation, system and doc tests

@@ -210,6 +210,7 @@ interface! {
     /// Replaces the daemon by the program that is installed now; nothing else notices.
     method "Upgrade" (Upgrade) -> Nothing;
     /// Everything as it is now, then everything that happens. A subscriber that reads too slowly is cut off.
+    /// Failed logons, broken accounts and refused identities are told to administrators only.
     /// Without `more` only the first answer is sent.
     /// [Supports 'more' flag]
     method "Events" (Events) -> EventsReply;

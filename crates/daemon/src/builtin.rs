@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use session0_model::access::Grant;
 use session0_model::id::ServiceName;
 use session0_model::launch::plan::{Environment, LaunchPlan, Role};
 use session0_model::limit;
@@ -40,6 +41,7 @@ pub fn logger(program: &Path, settings: &Settings) -> Option<Definition> {
         notify_access: NotifyAccess::Main,
         watchdog: None,
         owner: Owner::Builtin,
+        control: Grant::default(),
         account: format!("uid {uid}"),
         plan: LaunchPlan {
             arguments: arguments.into(),

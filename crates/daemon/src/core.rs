@@ -12,13 +12,14 @@ use std::time::Duration;
 use session0_model::access::Caller;
 use session0_model::event::Event;
 use session0_model::id::{LaunchId, LogonId, RequestId, SESSION_ZERO, ServiceName, SessionId, ViewerId};
+use session0_model::logon::wire::ToLogon;
 use session0_model::system::{ExitReason, Input, Refusal, Reply, Request, System};
 use session0_model::time::Time;
 use session0_sys::process::now;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::api::host::{Configured, Door, Host, Subscription};
+use crate::api::host::{Configured, Door, Host, Subscription, Told};
 use crate::config::{Machine, Settings};
 use crate::conversation::Conversation;
 use crate::dropped::Dropped;
@@ -28,7 +29,7 @@ use crate::message;
 use crate::notify::Deferred;
 use crate::session::{Place, Session};
 use crate::viewer::Viewer;
-use crate::{clock, executor};
+use crate::{clock, conversation, executor};
 
 /// Everything the daemon has.
 pub struct State {
@@ -72,6 +73,8 @@ pub struct State {
     pub pending: HashMap<RequestId, oneshot::Sender<Result<Reply, Refusal>>>,
     /// Replies that wait until the records before them are sent.
     pub replies: Vec<(RequestId, Result<Reply, Refusal>)>,
+    /// Users who are in their sessions and are to be told so, which waits for the same: what they get with it.
+    pub concluded: Vec<(LogonId, ToLogon, Vec<OwnedFd>)>,
     /// What is to go into the model next.
     pub inputs: VecDeque<Input>,
     /// How the daemon is to end.
@@ -113,6 +116,7 @@ impl State {
             dropped: Dropped::default(),
             pending: HashMap::new(),
             replies: Vec::new(),
+            concluded: Vec::new(),
             inputs: VecDeque::new(),
             exit: None,
             request: 0,
@@ -155,8 +159,17 @@ impl State {
         }
         if all == crate::link::Flushed::All {
             self.reply();
+            self.conclude();
         }
         self.events.flush();
+    }
+
+    /// Lets users into their sessions who waited for that.
+    fn conclude(&mut self) {
+        for (logon, message, descriptors) in std::mem::take(&mut self.concluded) {
+            let descriptors: Vec<_> = descriptors.iter().map(|one| one.as_fd()).collect();
+            conversation::tell(self, logon, &message, &descriptors);
+        }
     }
 
     /// Sends the replies that waited.
@@ -324,8 +337,12 @@ impl Host for Core {
         answer.unwrap_or(Err(Refusal::ShutdownInProgress))
     }
 
-    fn subscribe(&self) -> Subscription {
+    fn subscribe(&self, caller: &Caller) -> Subscription {
         self.with(|state| Subscription {
+            told: match state.system.is_administrator(caller) {
+                true => Told::Everything,
+                false => Told::WhatIsForAll,
+            },
             sequence: state.events.sequence(),
             host: state.system.host_status(now()),
             services: state.system.services(),

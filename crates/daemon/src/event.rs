@@ -141,7 +141,7 @@ impl EventFile {
 
     fn open(&mut self) -> io::Result<()> {
         let directory = session0_sys::files::make_directory(&self.directory, 0o755)?;
-        let file = session0_sys::files::open_append(directory.as_fd(), Path::new(FILE), 0o644)?;
+        let file = session0_sys::files::open_append(directory.as_fd(), Path::new(FILE), 0o640)?;
         self.bytes = file.metadata()?.len();
         // What a daemon that was killed in the middle of a line left must not become the beginning of ours.
         let whole = self.bytes == 0 || last_byte(directory.as_fd())? == Some(b'\n');

@@ -32,7 +32,7 @@ pub fn enter(state: &State, id: SessionId, user: &User) {
     let shown = Accounts::shown(&state.place.paths.published_accounts(), user);
     let files = [(c"passwd", shown.passwd), (c"group", shown.group)].map(|(name, text)| file(name, &text));
     let [Ok(passwd), Ok(group)] = files else {
-        // Launches then go on with the machine's own accounts.
+        // Init then starts nothing of his.
         return message::error("cannot make what a session shows of accounts", &[("session", &id)]);
     };
     let runtime_bytes = state.settings.users.run;

@@ -10,7 +10,7 @@ use session0_model::launch::wire::{self, ToInit};
 use session0_model::logon::wire::ToLogon;
 use session0_model::session::program::{Attachee, EndReason, View};
 use session0_model::system::Input;
-use session0_sys::packet::{self, Received};
+use session0_sys::packet;
 use tokio::task::JoinHandle;
 
 use crate::core::{Core, State};
@@ -60,7 +60,7 @@ pub fn attach(
                 return conversation::end(state, logon);
             };
             let message = ToLogon::Concluded { session: id.0, entry, notices };
-            conversation::tell(state, logon, &message, &[terminal.as_fd(), theirs.as_fd()]);
+            state.concluded.push((logon, message, vec![terminal, theirs]));
         }
     }
 }
@@ -94,18 +94,13 @@ pub fn watch(core: &Core, state: &mut State, viewer: ViewerId, socket: OwnedFd) 
     state.viewers.insert(viewer, Viewer { socket, watch });
 }
 
-/// A viewer says nothing; what it says all the same is read and forgotten.
+/// A viewer says nothing. What it says all the same is never read: it fills its own socket, and costs us no more than that.
 async fn until_closed(socket: &tokio::io::unix::AsyncFd<OwnedFd>) {
-    loop {
-        let Ok(mut readable) = socket.readable().await else { return };
-        match packet::receive(socket.get_ref().as_fd(), &mut [0; 64]) {
-            Ok(Received::Nothing) => readable.clear_ready(),
-            Ok(Received::Packet { .. }) => tokio::task::yield_now().await,
-            Ok(Received::Closed) => return,
-            // Longer than anything a viewer says.
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error()) => {}
-            Err(_) => return,
+    while let Ok(mut readable) = socket.readable().await {
+        if readable.ready().is_read_closed() {
+            return;
         }
+        readable.clear_ready();
     }
 }
 

@@ -32,7 +32,7 @@ pub struct SessionMade {
     pub launcher: Launcher,
     /// Its `/dev/log`, if it has services.
     pub syslog: Option<OwnedFd>,
-    /// Why the last user who was to enter could not.
+    /// Why no user's program is started: nobody has entered yet, or the last user who was to enter could not.
     pub not_entered: Option<i32>,
 }
 

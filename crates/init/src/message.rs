@@ -135,7 +135,11 @@ impl Init {
                 Nonsense
             })?;
         let (facilities, syslog) = (plan.facilities, prepared.syslog);
-        self.session_made = Some(SessionMade { facilities, launcher, syslog, not_entered: None });
+        let not_entered = match kind {
+            SessionKind::Services => None,
+            SessionKind::User(_) | SessionKind::Xp(_) => Some(rustix::io::Errno::ACCESS.raw_os_error()),
+        };
+        self.session_made = Some(SessionMade { facilities, launcher, syslog, not_entered });
         for (key, descriptor) in prepared.kept {
             if let Some(control) = &mut self.control {
                 let duplicate = descriptor.try_clone().map_err(|_| Nonsense)?;

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use common::{Host, root, user_plan};
+use common::{GROUP, Host, PASSWD, root, user_plan};
 use session0_model::id::LaunchId;
 use session0_model::launch::exit::{ExitStatus, LaunchPhase};
 use session0_model::launch::plan::{Environment, LaunchPlan, Size, Streams};
@@ -229,6 +229,7 @@ fn a_session_has_as_many_terminals_as_its_plan_says() {
         return;
     }
     let mut host = Host::user_with(|plan, _| plan.terminals_max = 2);
+    host.enter(64001, PASSWD, GROUP);
     let kept: Vec<_> = (0..2).map(|_| shell(&mut host)).collect();
     let failure = host.launch_with("shell", interactive(), Streams::Terminal(SIZE)).unwrap_err();
     assert_eq!((failure.phase, failure.errno), (LaunchPhase::Output, 28));

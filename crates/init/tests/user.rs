@@ -141,7 +141,10 @@ fn who_could_not_enter_starts_nothing() {
     if !root("who_could_not_enter_starts_nothing") {
         return;
     }
-    let mut host = Host::user();
+    let mut host = Host::user_with(|_, _| {});
+    let failure = host.launch_with("ada", user_plan("exit 0"), Streams::Pipes).unwrap_err();
+    assert_eq!((failure.phase, failure.errno), (LaunchPhase::Namespace, 13), "nobody has entered");
+    host.enter(64001, PASSWD, GROUP);
     let (pipe, _write) = session0_sys::pipe::new().unwrap();
     let plan =
         session0_model::launch::session_plan::UserPlan { uid: 64001, gid: 64001, runtime_bytes: 1 << 20 };
@@ -164,6 +167,7 @@ fn what_services_expose_is_seen_and_not_changed() {
     }
     let mut host =
         Host::user_with(|_, shown| shown.exposed = vec!["db".into(), "lock".into(), "gone".into()]);
+    host.enter(64001, PASSWD, GROUP);
     let place = host.directory.join("expose/db");
     std::fs::create_dir(&place).unwrap();
     std::fs::set_permissions(&place, PermissionsExt::from_mode(0o777)).unwrap();

@@ -141,6 +141,17 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Whether only administrators are told: it says what was tried on accounts, and how that really ended. The name in a failed
+    /// logon may be a password that was typed too early.
+    pub fn is_for_administrators(&self) -> bool {
+        matches!(
+            self,
+            Event::LogonFailed { .. } | Event::AccountsBroken { .. } | Event::IdentityRefused { .. }
+        )
+    }
+}
+
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndCause {

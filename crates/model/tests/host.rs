@@ -4,13 +4,13 @@ mod world;
 
 use std::time::Duration;
 
-use session0_model::access::{Caller, Origin};
+use session0_model::access::{Caller, Grant, Origin};
 use session0_model::event::{EndCause, Event};
 use session0_model::id::{LaunchId, SESSION_ZERO};
 use session0_model::launch::exit::ExitStatus;
 use session0_model::launch::wire::Remains;
 use session0_model::limit;
-use session0_model::service::definition::{Definition, Kind};
+use session0_model::service::definition::{Definition, Kind, StartType};
 use session0_model::service::notify::Notification;
 use session0_model::service::status::{Failure, OutputLost, State, TripwireOutcome};
 use session0_model::system::{
@@ -93,6 +93,57 @@ fn everybody_may_look_and_only_administrators_may_act() {
     let origin = Origin::Session { id: SESSION_ZERO, service: Some(web.clone()) };
     let id = world.request(Caller { origin, ..somebody() }, service(ServiceRequest::ReadLog(web)));
     assert_eq!(world.answer(id), &Ok(Reply::Done));
+}
+
+#[test]
+fn whom_a_services_file_names_controls_it_and_nothing_else() {
+    let control = Grant { uids: vec![somebody().uid], gids: Vec::new() };
+    let granted = Definition { control, ..definition("web").demand() };
+    let mut world = World::running(vec![granted, definition("other").demand()]);
+    let (web, wait) = (name("web"), Wait::Begun);
+    let start = |name| Request::Service(ServiceRequest::Start { name, wait });
+    let stop = |dependents| Request::Service(ServiceRequest::Stop { name: web.clone(), wait, dependents });
+    let id = world.request(somebody(), start(name("other")));
+    assert_eq!(world.code(id), 5);
+    let id = world.request(somebody(), start(web.clone()));
+    assert_eq!(world.code(id), 0);
+    world.launched("web");
+    let id = world.request(somebody(), stop(Dependents::Stop));
+    assert_eq!(world.code(id), 5, "that could stop services he has no right to");
+    let id = world.request(somebody(), stop(Dependents::Refuse));
+    assert_eq!(world.code(id), 0);
+    let id = world.request(Caller { uid: 1001, ..somebody() }, start(web));
+    assert_eq!(world.code(id), 5, "another account");
+}
+
+#[test]
+fn a_right_is_given_and_taken_at_the_reload_also_while_the_service_runs() {
+    let mut world = World::running(vec![definition("web")]);
+    let control = Grant { uids: vec![somebody().uid], gids: Vec::new() };
+    let stop = || {
+        let (name, wait, dependents) = (name("web"), Wait::Begun, Dependents::Refuse);
+        Request::Service(ServiceRequest::Stop { name, wait, dependents })
+    };
+    let report = reload(&mut world, vec![Definition { control: control.clone(), ..definition("web") }]);
+    assert_eq!((report.changed.as_slice(), report.need_restart.len()), ([name("web")].as_slice(), 0));
+    let report = reload(&mut world, vec![definition("web")]);
+    assert_eq!(report.changed, [name("web")]);
+    let id = world.request(somebody(), stop());
+    assert_eq!(world.code(id), 5, "it was taken");
+    let other = Definition { control, start: StartType::Demand, ..definition("web") };
+    assert_eq!(reload(&mut world, vec![other]).need_restart, [name("web")]);
+    let id = world.request(somebody(), stop());
+    assert_eq!(world.code(id), 0, "it was given, though the rest waits");
+}
+
+#[test]
+fn who_controls_a_service_does_not_restart_those_that_depend_on_it() {
+    let control = Grant { uids: vec![somebody().uid], gids: Vec::new() };
+    let granted = Definition { control, ..definition("base") };
+    let mut world = World::running(vec![granted, definition("top").on(&["base"])]);
+    let restart = Request::Service(ServiceRequest::Restart { name: name("base"), wait: Wait::Begun });
+    let id = world.request(somebody(), restart);
+    assert_eq!(world.code(id), 5);
 }
 
 // Clients.

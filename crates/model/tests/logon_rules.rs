@@ -3,7 +3,7 @@
 mod session_world;
 
 use session_world::{ALICE, BOB, Told, World, account, caller, root, user, vista};
-use session0_model::access::{Caller, Origin};
+use session0_model::access::{Administrators, Caller, Grant, Origin};
 use session0_model::event::Event;
 use session0_model::id::{LogonId, SESSION_ZERO, SessionId};
 use session0_model::launch::plan::{Size, Streams};
@@ -13,7 +13,7 @@ use session0_model::logon::wire::{
     AccountChange, FromLogon, HomeFate, LogonFailure, OldPassword, Task, User,
 };
 use session0_model::session::status::ConnectState;
-use session0_model::system::{Effect, Wait};
+use session0_model::system::{Effect, HostRequest, Request, Wait};
 
 const TERMINAL: Streams = Streams::Terminal(Size { rows: 24, columns: 80 });
 const ONE: SessionId = SessionId(1);
@@ -157,6 +157,31 @@ fn a_user_and_administrators_control_a_session_and_nobody_else() {
     assert_eq!(world.code(nowhere), 7022);
     let hers = world.logoff(caller(ALICE), ONE, Wait::Begun);
     assert_eq!((world.code(hers), world.state(ONE)), (0, Some(ConnectState::Down)));
+}
+
+#[test]
+fn who_becomes_somebody_else_in_a_session_gains_nothing_by_it() {
+    let (administrator, wheel) = (2000, 27);
+    let mut world = alice();
+    assert_eq!(world.log_on(BOB, Wish::Any), TWO);
+    let administrators = Administrators(Grant { uids: vec![administrator], gids: vec![wheel] });
+    world.administer(administrators);
+    let origin = Origin::Session { id: ONE, service: None };
+    let within =
+        |uid: u32, groups: &[u32]| Caller { origin: origin.clone(), groups: groups.to_vec(), ..caller(uid) };
+    for changed in [within(BOB, &[BOB]), within(administrator, &[wheel]), within(ALICE, &[ALICE, wheel])] {
+        let run = world.run(changed.clone(), TWO, TERMINAL);
+        let list = world.account(changed.clone(), Task::List);
+        let down = world.request(changed.clone(), Request::Host(HostRequest::Shutdown));
+        assert_eq!([run, list, down].map(|id| world.code(id)), [5; 3], "{changed:?}");
+    }
+    for number in 0..limit::LOGONS_PER_UID_MAX as u32 {
+        world.begin(within(3000 + number, &[]), BOB, Wish::Any);
+    }
+    let more = [within(4000, &[]), within(ALICE, &[ALICE])].map(|who| world.begin(who, BOB, Wish::Any));
+    assert_eq!(more.map(|id| world.code(id)), [1450; 2], "all of it is counted against the session's user");
+    let outside = world.account(caller(administrator), Task::List);
+    assert_eq!(world.code(outside), 0);
 }
 
 #[test]

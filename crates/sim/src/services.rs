@@ -86,6 +86,7 @@ fn definition(text: &str) -> Definition {
         notify_access: NotifyAccess::Main,
         watchdog: None,
         owner: Owner::Administrator,
+        control: Default::default(),
         account: String::from("LocalSystem"),
         plan: LaunchPlan::bare("/bin/program", 0, 0),
     }

@@ -42,14 +42,14 @@ pub fn bind(path: &Path, mode: u32, receive_bytes: usize) -> io::Result<OwnedFd>
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
     rustix::net::sockopt::set_socket_passcred(&socket, true)?;
-    match set_option(&socket, libc::SO_PASSPIDFD, 1) {
+    match set_option(socket.as_fd(), libc::SO_PASSPIDFD, 1) {
         // Before Linux 6.5: the sender is then known by its credentials only.
         Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => {}
         other => other?,
     }
     let bytes = libc::c_int::try_from(receive_bytes).unwrap_or(libc::c_int::MAX);
-    if set_option(&socket, libc::SO_RCVBUFFORCE, bytes).is_err() {
-        set_option(&socket, libc::SO_RCVBUF, bytes)?;
+    if set_option(socket.as_fd(), libc::SO_RCVBUFFORCE, bytes).is_err() {
+        set_option(socket.as_fd(), libc::SO_RCVBUF, bytes)?;
     }
     crate::packet::with_address(path, |address| Ok(rustix::net::bind(&socket, address)?))?;
     rustix::fs::chmod(path, Mode::from_raw_mode(mode))?;
@@ -81,7 +81,7 @@ pub fn with_long_queue<T>(make: impl FnOnce() -> T) -> T {
 /// More than one for every service that may start at once.
 const QUEUE_DATAGRAMS: &str = "4096";
 
-fn set_option(socket: &OwnedFd, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+pub(crate) fn set_option(socket: BorrowedFd<'_>, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
     // SAFETY: pointer and length describe `value`, an int, which outlives the call.
     let result = unsafe {
         libc::setsockopt(

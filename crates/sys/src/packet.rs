@@ -40,6 +40,9 @@ pub enum Received {
     Closed,
 }
 
+/// asm-generic/socket.h, since Linux 6.16.
+const SO_PASSRIGHTS: libc::c_int = 83;
+
 const FLAGS: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
 
 /// Two connected ends, nonblocking and close-on-exec.
@@ -47,9 +50,10 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, FLAGS, None)?)
 }
 
-/// The same with a second end that blocks: for clients, who may wait for what comes.
+/// The same with a second end that blocks: for clients, who may wait for what comes. A client has no descriptors to give.
 pub fn pair_with_client() -> io::Result<(OwnedFd, OwnedFd)> {
     let (ours, client) = pair()?;
+    refuse_descriptors(ours.as_fd())?;
     rustix::fs::fcntl_setfl(&client, rustix::fs::OFlags::empty())?;
     Ok((ours, client))
 }
@@ -59,9 +63,21 @@ pub fn listen(path: &Path, mode: u32, backlog: i32) -> io::Result<OwnedFd> {
     listen_typed(path, SocketType::SEQPACKET, mode, backlog)
 }
 
-/// As [`listen`], for a byte stream (the API).
+/// As [`listen`], for a byte stream (the API), and without descriptors of clients: see [`refuse_descriptors`].
 pub fn listen_stream(path: &Path, mode: u32, backlog: i32) -> io::Result<OwnedFd> {
-    listen_typed(path, SocketType::STREAM, mode, backlog)
+    let socket = listen_typed(path, SocketType::STREAM, mode, backlog)?;
+    refuse_descriptors(socket.as_fd())?;
+    Ok(socket)
+}
+
+/// Nobody can send descriptors to this socket any more, nor to what it accepts. Not to take them is not enough: the last close
+/// of one is then the receiver's, and a TCP socket that lingers, or a file of somebody's own file system, makes that wait for as
+/// long as its sender likes. Kernels before 6.16 cannot refuse, and there it stays so.
+pub fn refuse_descriptors(socket: BorrowedFd<'_>) -> io::Result<()> {
+    match crate::datagram::set_option(socket, SO_PASSRIGHTS, 0) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Ok(()),
+        other => other,
+    }
 }
 
 fn listen_typed(path: &Path, kind: SocketType, mode: u32, backlog: i32) -> io::Result<OwnedFd> {
@@ -222,6 +238,31 @@ mod tests {
             assert!(sent < 100_000);
         }
         assert!(sent > 0);
+    }
+
+    #[test]
+    fn a_client_cannot_hand_over_descriptors() {
+        let (probe, _) = pair().unwrap();
+        if crate::datagram::set_option(probe.as_fd(), SO_PASSRIGHTS, 0).is_err() {
+            return eprintln!("SKIPPED: descriptors cannot be refused by this kernel (6.16 and newer can)");
+        }
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let give = |client: &OwnedFd| {
+            let given = send(client.as_fd(), b"x", &[file.as_fd()]);
+            given.expect_err("nobody wants it").raw_os_error()
+        };
+        let (ours, client) = pair_with_client().unwrap();
+        assert_eq!(give(&client), Some(libc::EPERM));
+        send(ours.as_fd(), b"x", &[file.as_fd()]).expect("what we give is something else");
+
+        let path = std::env::temp_dir().join(format!("session0-refuse-{}", std::process::id()));
+        let listener = listen_stream(&path, 0o600, 4).unwrap();
+        let client = OwnedFd::from(std::os::unix::net::UnixStream::connect(&path).unwrap());
+        assert_eq!(give(&client), Some(libc::EPERM), "before it is accepted");
+        let server = accept(listener.as_fd()).unwrap().unwrap();
+        assert_eq!(give(&client), Some(libc::EPERM));
+        send(server.as_fd(), b"x", &[file.as_fd()]).expect("answers carry descriptors");
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]

@@ -141,9 +141,14 @@ impl HostBuilder {
 
     /// Starts it without waiting.
     pub fn spawn(self) -> Host {
+        let command = self.up_command();
+        self.spawn_by(command)
+    }
+
+    /// Starts it by this command, which becomes `s0 up`.
+    pub fn spawn_by(self, mut command: Command) -> Host {
         let output = fs::File::create(self.root.join("up.out")).expect("our own root");
-        let keeper = self
-            .up_command()
+        let keeper = command
             .stdout(output.try_clone().expect("a file can be duplicated"))
             .stderr(output)
             .spawn()

@@ -3,13 +3,19 @@
 //! Every test needs root and makes its own root directory and control groups, so that tests run beside each
 //! other. A test that cannot run here says so with [`skip`] and is counted as skipped.
 
+mod article;
 pub mod attack;
+mod conversation;
 mod host;
+mod people;
 mod sessions;
 mod terminal;
 mod wait;
 
+pub use article::article_host;
+pub use conversation::Conversation;
 pub use host::{Host, HostBuilder, Run, binary, needs_root, probe_path};
+pub use people::{PASSWORD, Shared};
 pub use sessions::Program;
 pub use terminal::Logon;
 pub use wait::{eventually, eventually_value};

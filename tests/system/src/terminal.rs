@@ -5,21 +5,25 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 
-use crate::host::{Host, binary};
+use crate::host::{Host, Run, binary};
 use crate::wait::{eventually, eventually_else};
 
 /// How every test shell's prompt ends.
 const PROMPT: &str = "$ ";
+static NUMBER: AtomicU32 = AtomicU32::new(1000);
 
 /// `s0 logon` on a terminal of its own.
 pub struct Logon {
     client: Child,
     /// Gone once it has been hung up.
     master: Option<OwnedFd>,
+    /// `/dev/pts/N`.
+    name: String,
     seen: Mutex<Vec<u8>>,
 }
 
@@ -40,6 +44,11 @@ impl Host {
 
     /// `s0 ARGUMENTS` as the first program of a new terminal of 24 lines and 80 characters.
     pub fn terminal(&self, arguments: &[&str]) -> Logon {
+        self.terminal_with(arguments, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn terminal_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Logon {
         let master = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
             .expect("a pseudo-terminal");
         rustix::pty::grantpt(&master).and_then(|()| rustix::pty::unlockpt(&master)).expect("ours");
@@ -61,12 +70,14 @@ impl Host {
             .arg(self.root())
             .args(arguments)
             .env("TERM", "xterm")
+            .envs(environment.iter().copied())
             .stdin(copy())
             .stdout(copy())
             .stderr(copy())
             .spawn()
             .expect("util-linux is installed");
-        Logon { client, master: Some(master), seen: Mutex::default() }
+        let name = name.to_string_lossy().into_owned();
+        Logon { client, master: Some(master), name, seen: Mutex::default() }
     }
 }
 
@@ -76,6 +87,32 @@ impl Logon {
         let master = self.master.as_ref().expect("it has not been hung up");
         let mut file = File::from(master.try_clone().expect("a descriptor can be duplicated"));
         file.write_all(bytes).expect("a terminal takes a line");
+    }
+
+    /// Waits until a program has been left: the last that is shown is the shell's prompt.
+    pub fn wait_prompt(&self) {
+        let prompted = || {
+            let text = self.text();
+            text.rsplit_once(PROMPT).is_some_and(|(_, after)| matches!(after, "" | "\u{1b}[K"))
+        };
+        eventually("the shell asks for the next line", prompted);
+    }
+
+    /// Types more than a terminal takes at once: what is shown is read meanwhile.
+    pub fn type_all(&self, bytes: &[u8]) {
+        let master = self.master.as_ref().expect("it has not been hung up");
+        let mut rest = bytes;
+        let typed = || {
+            while !rest.is_empty() {
+                match rustix::io::write(master, &rest[..rest.len().min(1024)]) {
+                    Ok(length) => rest = &rest[length..],
+                    Err(_) => break,
+                }
+            }
+            self.screen();
+            rest.is_empty()
+        };
+        eventually("everything is typed", typed);
     }
 
     /// Types it and the return key.
@@ -106,6 +143,41 @@ impl Logon {
     pub fn wait(&self, text: &str) -> String {
         let look = || Some(self.text()).filter(|shown| shown.contains(text));
         eventually_else(look, || format!("the terminal shows {text:?}; it shows:\n{}", self.text()))
+    }
+
+    /// Runs a command in its bash to its end; what the command printed.
+    pub fn shell(&self, command: &str) -> String {
+        let number = NUMBER.fetch_add(2, Ordering::Relaxed);
+        // What is typed is shown as well, and must not look like what is printed.
+        let then = if command.ends_with('&') { "" } else { ";" };
+        self.type_line(&format!("{command}{then} echo end-$(({number}+1))-"));
+        let shown = self.wait(&format!("end-{}-", number + 1));
+        let (before, _) = shown.split_once(&format!("end-{}-", number + 1)).unwrap_or((&shown, ""));
+        // bash says this before it runs what was typed.
+        before.rsplit("\x1b[?2004l").next().unwrap_or(before).to_owned()
+    }
+
+    /// The name of the terminal.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How the terminal is set, as stty prints it.
+    pub fn settings(&self) -> String {
+        Run::of(Command::new("stty").args(["-F", &self.name, "-g"])).ok().out
+    }
+
+    /// Waits until the last that is shown has `text` in it; how much was shown. For floods: they are not searched again and again.
+    pub fn wait_last(&self, text: &str) -> usize {
+        let mut shown = 0;
+        let ended = || {
+            let screen = self.screen();
+            shown = screen.len();
+            let last = &screen[shown.saturating_sub(1000)..];
+            last.windows(text.len()).any(|part| part == text.as_bytes())
+        };
+        eventually(&format!("the last that is shown has {text:?}"), ended);
+        shown
     }
 
     /// Gives it another size, as a person does by pulling at the window.

@@ -171,7 +171,7 @@ async fn host_call<H: Host>(host: &H, caller: &Caller, call: &Call) -> Result<An
             call.parameters::<host::Events>()?;
             // Who may not ask for the status may not be told what happens either.
             ask("follow what happens", HostRequest::Status).await?;
-            Ok(Answer::Subscribed(Box::new(host.subscribe())))
+            Ok(Answer::Subscribed(Box::new(host.subscribe(caller))))
         }
         _ => Err(method_not_found(call)),
     }

@@ -32,8 +32,19 @@ pub struct Recorded {
     pub event: Event,
 }
 
+/// Which events somebody is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// All.
+    Everything,
+    /// Those that are not for administrators only.
+    WhatIsForAll,
+}
+
 /// A snapshot, and everything that happens after it.
 pub struct Subscription {
+    /// Which of them the subscriber is told.
+    pub told: Told,
     /// The number of the last event that the snapshot includes.
     pub sequence: u64,
     /// The host.
@@ -60,8 +71,8 @@ pub struct Configured {
 pub trait Host: Clone + 'static {
     /// Runs one request through the model. Dropping the future abandons it.
     fn request(&self, caller: Caller, request: Request) -> impl Future<Output = Result<Reply, Refusal>>;
-    /// Snapshot and everything after it.
-    fn subscribe(&self) -> Subscription;
+    /// Snapshot and everything after it, as far as this caller is told it.
+    fn subscribe(&self, caller: &Caller) -> Subscription;
     /// The service's log files, oldest first, opened for reading.
     fn open_log(&self, service: &ServiceName) -> io::Result<Vec<OwnedFd>>;
     /// The client's end of a conversation just begun; once. `None`: it is over already.

@@ -57,6 +57,8 @@ pub(super) async fn listen_within<H: Host>(host: H, door: Door, listener: OwnedF
 }
 
 fn registered(listener: OwnedFd) -> io::Result<UnixListener> {
+    // Also one that an init or a daemon of an older version made.
+    session0_sys::packet::refuse_descriptors(listener.as_fd())?;
     let listener = std::os::unix::net::UnixListener::from(listener);
     listener.set_nonblocking(true)?;
     UnixListener::from_std(listener)

@@ -8,7 +8,7 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use super::connection::{End, Output, unless_gone};
 use super::dispatch::{Call, Continues, reply};
-use super::host::{Host, Recorded, Subscription};
+use super::host::{Host, Recorded, Subscription, Told};
 use super::translate;
 
 /// Events that wait are written together up to this many bytes.
@@ -22,7 +22,7 @@ pub async fn serve<H: Host>(
     subscription: Subscription,
     call: &Call,
 ) -> Result<(), End> {
-    let mut receiver = subscription.receiver;
+    let (told, mut receiver) = (subscription.told, subscription.receiver);
     let services = subscription.services;
     let snapshot = EventsReply {
         sequence: subscription.sequence,
@@ -42,13 +42,13 @@ pub async fn serve<H: Host>(
     loop {
         let first = unless_gone(output.stream.as_fd(), receiver.recv()).await.ok_or(End::Closed)?;
         let mut bytes = match first {
-            Ok(recorded) => event(&recorded),
+            Ok(recorded) => event(&recorded, told),
             Err(RecvError::Lagged(missed)) => return Err(End::Behind(missed)),
             Err(RecvError::Closed) => return Err(End::Down),
         };
         while bytes.len() < BATCH_BYTES {
             match receiver.try_recv() {
-                Ok(recorded) => bytes.extend_from_slice(&event(&recorded)),
+                Ok(recorded) => bytes.extend_from_slice(&event(&recorded, told)),
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
                 Err(TryRecvError::Lagged(missed)) => return Err(End::Behind(missed)),
             }
@@ -57,7 +57,11 @@ pub async fn serve<H: Host>(
     }
 }
 
-fn event(recorded: &Rc<Recorded>) -> Vec<u8> {
+/// Nothing if the subscriber is not told it.
+fn event(recorded: &Rc<Recorded>, told: Told) -> Vec<u8> {
+    if told == Told::WhatIsForAll && recorded.event.is_for_administrators() {
+        return Vec::new();
+    }
     let event = EventsReply {
         sequence: recorded.sequence,
         at_ms: recorded.at_ms,

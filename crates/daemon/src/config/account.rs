@@ -1,6 +1,6 @@
 //! Accounts, read from /etc/passwd and /etc/group as files: the daemon loads no NSS.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use session0_model::logon::wire::User;
@@ -72,18 +72,20 @@ impl Accounts {
         let mut group = ended(read(Path::new("/etc/group")));
         let machine = Accounts::parse(&passwd, &group);
         let built_in = super::file::read_trusted(published, FILE_MAX).unwrap_or_default();
-        let mut taken: Vec<String> = machine.by_name.into_keys().collect();
-        let own = format!("{0}:x:{1}:{2}::{3}:{4}", user.name, user.uid, user.gid, user.home, user.shell);
+        let mut taken: HashSet<String> = machine.by_name.into_keys().collect();
+        let gids: HashSet<u32> = machine.groups.iter().map(|group| group.gid).collect();
+        let groups: HashSet<&str> = machine.groups.iter().map(|group| group.name.as_str()).collect();
+        let own = format!("{0}:*:{1}:{2}::{3}:{4}", user.name, user.uid, user.gid, user.home, user.shell);
         for line in built_in.lines().chain([own.as_str()]) {
             let Some(account) = passwd_line(line).filter(|account| !taken.contains(&account.name)) else {
                 continue;
             };
             passwd.push_str(line);
             passwd.push('\n');
-            if machine.groups.iter().all(|group| group.gid != account.gid && group.name != account.name) {
+            if !gids.contains(&account.gid) && !groups.contains(account.name.as_str()) {
                 group.push_str(&format!("{}:x:{}:\n", account.name, account.gid));
             }
-            taken.push(account.name);
+            taken.insert(account.name);
         }
         Shown { passwd, group }
     }

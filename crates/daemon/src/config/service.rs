@@ -17,7 +17,7 @@ use toml::Spanned;
 use super::account::{Account, Accounts, LOCAL_SYSTEM};
 use super::environment::{Machine, Wanted};
 use super::reader::{Reader, TextOrTexts};
-use super::{environment, value};
+use super::{environment, settings, value};
 
 /// The bounding set of LocalSystem: all that a program of a session can have.
 const LOCAL_SYSTEM_CAPABILITIES: u64 = session0_sys::capability::LOCAL_SYSTEM;
@@ -89,6 +89,7 @@ pub fn read(file: &mut Reader<'_>, name: ServiceName, context: &Context<'_>) -> 
         role: Role::Program,
     };
     let start = file.choice("start", &[("auto", StartType::Auto), ("demand", StartType::Demand)]);
+    let control = file.section("control", |section| settings::grant(section, context.accounts));
     let definition = Definition {
         name,
         description,
@@ -103,6 +104,7 @@ pub fn read(file: &mut Reader<'_>, name: ServiceName, context: &Context<'_>) -> 
         notify_access: timing.notify_access,
         watchdog: timing.watchdog,
         owner: Owner::Administrator,
+        control: control.unwrap_or_default(),
         account: account_name,
         plan,
     };
@@ -159,7 +161,11 @@ fn account(file: &mut Reader<'_>, context: &Context<'_>) -> (String, Account) {
     }
     if let Some(name) = &written {
         let message = format!("there is no account `{}`", name.get_ref().escape_debug());
-        file.problem(name.span(), message, Some("accounts are those in /etc/passwd, or \"LocalSystem\""));
+        file.problem(
+            name.span(),
+            message,
+            Some("accounts are those in /etc/passwd, built-in ones (`s0 account list`), or \"LocalSystem\""),
+        );
     }
     let nobody = Account {
         name: String::new(),

@@ -4,7 +4,7 @@ use session0_model::system::{SettingsFile, SettingsReport};
 use std::path::Path;
 use std::time::Duration;
 
-use session0_model::access::Administrators;
+use session0_model::access::{Administrators, Grant};
 use session0_model::launch::plan::{Elevation, Limits, UserNamespaces};
 use session0_model::launch::session_plan::{Facilities, Sizes};
 use session0_model::limit;
@@ -179,7 +179,8 @@ pub fn read(source: &Source, accounts: &Accounts, problems: &mut Vec<Problem>) -
         uids(file, accounts, &mut settings);
         let budget = file.parsed("shutdown_budget", value::DURATION_FORM, value::duration);
         settings.shutdown_budget = budget.unwrap_or(settings.shutdown_budget);
-        file.section("administrators", |section| administrators(section, accounts, &mut settings));
+        let administrators = file.section("administrators", |section| grant(section, accounts));
+        settings.administrators = Administrators(administrators.unwrap_or_default());
         file.section("session0", |section| {
             let Settings { session_limits, read_only, terminals, .. } = &mut settings;
             session(section, session_limits, read_only, terminals);
@@ -240,19 +241,22 @@ fn uids(file: &mut Reader<'_>, accounts: &Accounts, settings: &mut Settings) {
     }
 }
 
-fn administrators(section: &mut Reader<'_>, accounts: &Accounts, settings: &mut Settings) {
+/// `users` and `groups` by name, as what they are allowed.
+pub fn grant(section: &mut Reader<'_>, accounts: &Accounts) -> Grant {
+    let mut grant = Grant::default();
     for name in section.texts("users").map(toml::Spanned::into_inner).unwrap_or_default() {
         match accounts.find(name.get_ref()) {
-            Some(account) => settings.administrators.uids.push(account.uid),
-            None => unknown(section, &name, "account", "/etc/passwd"),
+            Some(account) => grant.uids.push(account.uid),
+            None => unknown(section, &name, "account", "/etc/passwd, and built-in ones (`s0 account list`)"),
         }
     }
     for name in section.texts("groups").map(toml::Spanned::into_inner).unwrap_or_default() {
         match accounts.group(name.get_ref()) {
-            Some(gid) => settings.administrators.gids.push(gid),
+            Some(gid) => grant.gids.push(gid),
             None => unknown(section, &name, "group", "/etc/group"),
         }
     }
+    grant
 }
 
 fn unknown(section: &mut Reader<'_>, name: &toml::Spanned<String>, what: &str, file: &str) {
@@ -369,7 +373,7 @@ mod tests {
         assert_eq!(problems, Vec::<String>::new());
         let expected = Settings {
             accept: Facilities::FANOTIFY,
-            administrators: Administrators { uids: vec![1000], gids: vec![4] },
+            administrators: Administrators(Grant { uids: vec![1000], gids: vec![4] }),
             uids: 70_000..=70_001,
             shutdown_budget: Duration::from_secs(5),
             session_limits: Limits {
@@ -413,7 +417,7 @@ mod tests {
                  |             ^^^^^^^^^^^^^\n  = uids are written like \"64000-64999\": two at least, none of them 0",
                 "error: host.toml:2:1: unknown key `acept`\n   |\n 2 | acept = []\n   | ^^^^^\n  = did you mean `accept`?",
                 "error: host.toml:4:10: there is no account `bob`\n   |\n 4 | users = [\"bob\"]\n   |          ^^^^^\n  \
-                 = accounts are those in /etc/passwd",
+                 = accounts are those in /etc/passwd, and built-in ones (`s0 account list`)",
             ]
         );
         let (_, problems) = read_text("uid_range = \"70000-70009\"\naccept = [\"seccomp\", \"x\"]\n");

@@ -228,7 +228,7 @@ fn a_reload_tells_settings_that_are_in_effect_from_those_that_wait() {
     let old = Settings::built_in();
     let mut new = old.clone();
     assert_eq!(old.changes(&new), Default::default());
-    new.administrators.uids.push(7);
+    new.administrators.0.uids.push(7);
     new.terminals += 1;
     let changes = old.changes(&new);
     assert_eq!(changes.now, ["administrators"]);

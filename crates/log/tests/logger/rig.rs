@@ -256,6 +256,7 @@ fn start(arguments: &str, directory: &OwnedFd, path: &Path) -> (OwnedFd, Child) 
             (theirs.as_fd(), 3),
             (directory.as_fd(), 4),
         ],
+        open_files: None,
     })
     .unwrap();
     (ours, child)

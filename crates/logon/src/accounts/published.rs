@@ -28,8 +28,9 @@ fn changed(path: &str) -> Option<SystemTime> {
 fn lines(accounts: &Accounts) -> String {
     let mut out = String::new();
     for account in accounts.list() {
+        // `*`, not `x`: there is no line in shadow(5) for it, without which PAM takes an account for a broken one.
         let super::Account { name, uid, full_name, home, shell, .. } = account;
-        let _ = writeln!(out, "{name}:x:{uid}:{uid}:{full_name}:{home}:{shell}");
+        let _ = writeln!(out, "{name}:*:{uid}:{uid}:{full_name}:{home}:{shell}");
     }
     out
 }

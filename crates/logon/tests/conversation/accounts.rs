@@ -28,7 +28,7 @@ fn an_account_is_added_with_its_home_and_is_in_the_list() {
     assert_eq!(talk.messages(), "");
     assert_eq!(mode(&corner.place.accounts), 0o600);
     assert_eq!(mode(&corner.place.published), 0o644);
-    assert_eq!(corner.published(), format!("alice:x:{FIRST}:{FIRST}:Alice Ä \"A\":/home/alice:/bin/sh\n"));
+    assert_eq!(corner.published(), format!("alice:*:{FIRST}:{FIRST}:Alice Ä \"A\":/home/alice:/bin/sh\n"));
     let home = corner.home("alice");
     let found = std::fs::metadata(&home).unwrap();
     assert_eq!((found.uid(), found.gid(), mode(&home)), (FIRST, FIRST, 0o700));
@@ -288,6 +288,6 @@ fn the_public_list_is_made_without_a_client() {
         place: corner.place.clone(),
     });
     talk.ended();
-    assert!(corner.published().starts_with("alice:x:"));
+    assert!(corner.published().starts_with("alice:*:"));
     assert!(matches!(corner.start(logon("alice")).said(), Said::Prompt { .. }));
 }

@@ -185,6 +185,7 @@ impl Talk {
             namespaces: Namespaces::Inherited,
             group: None,
             descriptors: &descriptors,
+            open_files: None,
         });
         Talk { daemon: Some(daemon), client: Some(client), child: child.unwrap(), messages }
     }

@@ -32,11 +32,24 @@ pub struct Caller {
 
 /// Who holds every right: root outside, LocalSystem (uid 0 in Session 0), and these.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Administrators {
-    /// Uids named in host.toml.
+pub struct Administrators(pub Grant);
+
+/// Accounts and groups that something is allowed to, besides administrators. No root is ever one of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// Uids.
     pub uids: Vec<u32>,
-    /// Gids named in host.toml.
+    /// Gids.
     pub gids: Vec<u32>,
+}
+
+impl Grant {
+    /// Whether this caller is one of them.
+    pub fn includes(&self, caller: &Caller) -> bool {
+        caller.uid != 0
+            && (self.uids.contains(&caller.uid)
+                || caller.groups.iter().any(|group| *group != 0 && self.gids.contains(group)))
+    }
 }
 
 /// What a caller wants to do.
@@ -44,8 +57,8 @@ pub struct Administrators {
 pub enum Right<'a> {
     /// See states: everybody may.
     Query,
-    /// Start, stop, restart.
-    Control,
+    /// Start, stop, restart a service: those its file names may.
+    Control(&'a Grant),
     /// Read what this service wrote.
     ReadLog(&'a ServiceName),
     /// Log this user's session off, start programs in it; `None`: there is no user in it.
@@ -64,15 +77,15 @@ impl Administrators {
         if caller.uid == 0 {
             return caller.is_machines_root();
         }
-        self.uids.contains(&caller.uid)
-            || caller.groups.iter().any(|group| *group != 0 && self.gids.contains(group))
+        self.0.includes(caller)
     }
 
     /// Whether this caller may do this.
     pub fn allow(&self, caller: &Caller, right: Right<'_>) -> bool {
         match right {
             Right::Query => true,
-            Right::Control | Right::Host => self.include(caller),
+            Right::Host => self.include(caller),
+            Right::Control(grant) => self.include(caller) || grant.includes(caller),
             Right::ReadLog(name) => self.include(caller) || caller.is_service(name),
             // uid 0 is nobody's session's user: root of a session is not its user.
             Right::ControlSession { user } => {
@@ -115,7 +128,7 @@ mod tests {
 
     #[test]
     fn root_counts_only_where_it_is_the_machines() {
-        let nobody = Administrators { uids: alloc::vec![0], gids: alloc::vec![0] };
+        let nobody = Administrators(Grant { uids: alloc::vec![0], gids: alloc::vec![0] });
         assert!(nobody.include(&caller(Origin::Outside, 0, &[0])));
         assert!(nobody.include(&caller(service(0, "web"), 0, &[0])));
         assert!(!nobody.include(&caller(service(1, "web"), 0, &[0])));
@@ -124,10 +137,13 @@ mod tests {
 
     #[test]
     fn administrators_are_named_by_uid_or_group() {
-        let some = Administrators { uids: alloc::vec![1000], gids: alloc::vec![27] };
+        let some = Administrators(Grant { uids: alloc::vec![1000], gids: alloc::vec![27] });
+        let control = Right::Control(&Grant { uids: alloc::vec![1002], gids: Vec::new() });
         assert!(some.allow(&caller(Origin::Outside, 1000, &[]), Right::Host));
-        assert!(some.allow(&caller(Origin::Outside, 1001, &[100, 27]), Right::Control));
-        assert!(!some.allow(&caller(Origin::Outside, 1001, &[100]), Right::Control));
+        assert!(some.allow(&caller(Origin::Outside, 1001, &[100, 27]), control));
+        assert!(!some.allow(&caller(Origin::Outside, 1001, &[100]), control));
+        assert!(some.allow(&caller(service(3, "x"), 1002, &[100]), control), "its file names him");
+        assert!(!some.allow(&caller(Origin::Outside, 1002, &[100]), Right::Host));
         assert!(some.allow(&caller(Origin::Outside, 1001, &[100]), Right::Query));
     }
 

@@ -1,6 +1,7 @@
 //! The configuration comes into force: new services, changed ones, those whose file is gone.
 //!
-//! What has a process keeps the definition it was launched by until it is stopped; everything else changes at once.
+//! What has a process keeps the definition it was launched by until it is stopped; everything else changes at once, and so does who
+//! may control it.
 //! A changed definition that could never start (a cycle, a missing dependency) is not taken: the old one stays.
 
 use alloc::boxed::Box;
@@ -105,6 +106,9 @@ impl Services {
             } else if *service.definition == *definition {
                 service.next = None;
                 continue;
+            } else if service.definition.differs_in_rights_only(&definition) {
+                service.definition = definition;
+                service.next = None;
             } else {
                 service.next = Some(definition);
             }

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::access::Grant;
 use crate::id::ServiceName;
 use crate::launch::plan::LaunchPlan;
 
@@ -36,11 +37,20 @@ pub struct Definition {
     pub watchdog: Option<Duration>,
     /// Whose it is.
     pub owner: Owner,
+    /// Who may start, stop and restart it, besides administrators.
+    pub control: Grant,
     /// The account as written, for people.
     pub account: String,
     /// How it is launched. The daemon adds nothing but `NOTIFY_SOCKET` and the watchdog's variables, which are
     /// already in here.
     pub plan: LaunchPlan,
+}
+
+impl Definition {
+    /// Whether the process that one of them launched could be the other's.
+    pub(crate) fn differs_in_rights_only(&self, other: &Definition) -> bool {
+        *self == Definition { control: self.control.clone(), ..other.clone() }
+    }
 }
 
 /// Start types (windows-semantics 3.1; the others of the five come with the control manager).

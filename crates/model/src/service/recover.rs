@@ -15,6 +15,7 @@ use super::machine::{Group, Machine, Running, Starting, Step, Stopped, Stopping}
 use super::record::{self, Record};
 use super::status::{Failure, Reloading};
 use super::table::{File, Service, Services, Slot};
+use crate::access::Grant;
 use crate::id::{LaunchId, ServiceName};
 use crate::launch::plan::LaunchPlan;
 use crate::launch::wire::{Remains, SignalTo};
@@ -266,6 +267,7 @@ fn orphan(name: ServiceName, stop: (u8, core::time::Duration), turn: &Turn) -> S
         notify_access: NotifyAccess::Main,
         watchdog: None,
         owner: Owner::Administrator,
+        control: Grant::default(),
         account: String::new(),
         plan,
     };

@@ -227,6 +227,25 @@ impl System {
         Ok(Some(Reply::Conversation(logon)))
     }
 
+    /// A caller as far as his uid and groups mean something. In a user's session they do only if they are its user's: its root
+    /// (`elevation = "contained"`) becomes whom it likes there, also an administrator or the user of another session. Who is not
+    /// its user is taken for its root, which has no rights outside it.
+    pub(crate) fn as_known_here(&self, caller: Caller) -> Caller {
+        let id = match &caller.origin {
+            Origin::Session { id, .. } if *id != SESSION_ZERO => *id,
+            Origin::Outside | Origin::Session { .. } => return caller,
+        };
+        let user = self.sessions.table.get(&id).map(|session| &session.user);
+        match user.filter(|user| user.uid == caller.uid) {
+            Some(user) => {
+                let his = |group: &u32| *group == user.gid || user.groups.contains(group);
+                let groups = caller.groups.iter().copied().filter(his).collect();
+                Caller { groups, ..caller }
+            }
+            None => Caller { uid: 0, groups: Vec::new(), ..caller },
+        }
+    }
+
     /// Whose conversations and tries a caller's are. What root of a user's session does, its user does.
     fn counted_against(&self, caller: &Caller) -> Option<u32> {
         match &caller.origin {

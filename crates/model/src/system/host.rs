@@ -15,10 +15,12 @@ use serde::{Deserialize, Serialize};
 
 use super::effect::{Effect, ExitReason};
 use super::input::{Configuration, Recovered};
-use super::request::{HostPhase, HostRequest, HostStatus, Refusal, Reply, Request, ServiceRequest};
+use super::request::{
+    Dependents, HostPhase, HostRequest, HostStatus, Refusal, Reply, Request, ServiceRequest,
+};
 use super::turn::Turn;
 use super::{Phase, Reload, Shutdown, System};
-use crate::access::{Caller, Right};
+use crate::access::{Caller, Grant, Right};
 use crate::event::Event;
 use crate::id::{RequestId, SESSION_ZERO, ServiceName, SessionId};
 use crate::limit;
@@ -346,16 +348,7 @@ impl System {
         caller: &Caller,
         request: ServiceRequest,
     ) -> Result<Option<Reply>, Refusal> {
-        let right = match &request {
-            ServiceRequest::List | ServiceRequest::Status(_) => Right::Query,
-            ServiceRequest::Start { .. } | ServiceRequest::Stop { .. } | ServiceRequest::Restart { .. } => {
-                Right::Control
-            }
-            ServiceRequest::ReadLog(name) => Right::ReadLog(name),
-        };
-        if !self.administrators.allow(caller, right) {
-            return Err(Refusal::Service(service::refusal::Refusal::AccessDenied));
-        }
+        self.may(caller, &request)?;
         let unknown = Refusal::Service(service::refusal::Refusal::DoesNotExist);
         match request {
             ServiceRequest::List => return Ok(Some(Reply::Services(self.services()))),
@@ -374,6 +367,32 @@ impl System {
             }
         }
         Ok(None)
+    }
+
+    fn may(&self, caller: &Caller, request: &ServiceRequest) -> Result<(), Refusal> {
+        let nobody = Grant::default();
+        let slot_of = |name| self.services.find(name).and_then(|slot| Some((slot, self.services.get(slot)?)));
+        let right = match request {
+            ServiceRequest::List | ServiceRequest::Status(_) => Right::Query,
+            // Who may control one service does not thereby stop those that depend on it.
+            ServiceRequest::Stop { dependents: Dependents::Stop, .. } => Right::Control(&nobody),
+            ServiceRequest::Restart { name, .. }
+                if slot_of(name)
+                    .is_some_and(|(slot, _)| !self.services.dependents_active(slot).is_empty()) =>
+            {
+                Right::Control(&nobody)
+            }
+            ServiceRequest::Start { name, .. }
+            | ServiceRequest::Stop { name, .. }
+            | ServiceRequest::Restart { name, .. } => {
+                Right::Control(slot_of(name).map_or(&nobody, |(_, service)| &service.configured().control))
+            }
+            ServiceRequest::ReadLog(name) => Right::ReadLog(name),
+        };
+        match self.administrators.allow(caller, right) {
+            true => Ok(()),
+            false => Err(Refusal::Service(service::refusal::Refusal::AccessDenied)),
+        }
     }
 
     fn host_request(
@@ -429,6 +448,11 @@ impl System {
             self.host_stored = Some(bytes.clone().into_boxed_slice());
             turn.store_host(KEY.to_string(), bytes);
         }
+    }
+
+    /// Whether a caller is told everything that happens, or only what is not for administrators.
+    pub fn is_administrator(&self, caller: &Caller) -> bool {
+        self.administrators.include(&self.as_known_here(caller.clone()))
     }
 
     /// The host as it is now.

@@ -116,7 +116,10 @@ impl System {
             Input::Start { configuration, recovered, sessions, session_last } => {
                 self.start(turn, configuration, recovered, sessions, session_last);
             }
-            Input::Request { id, caller, request } => self.request(turn, id, &caller, request),
+            Input::Request { id, caller, request } => {
+                let caller = self.as_known_here(caller);
+                self.request(turn, id, &caller, request);
+            }
             Input::Abandoned(id) => self.abandoned(turn, id),
             Input::Loaded(configuration) => self.loaded(turn, configuration),
             Input::SessionCreated { session, protocol } if session == SESSION_ZERO => {

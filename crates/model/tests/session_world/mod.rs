@@ -7,7 +7,7 @@ mod people;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use session0_model::access::Caller;
+use session0_model::access::{Administrators, Caller};
 use session0_model::event::Event;
 use session0_model::id::{LaunchId, LogonId, RequestId, SESSION_ZERO, SessionId, ViewerId};
 use session0_model::launch::exit::{ExitStatus, LaunchFailure, LaunchPhase};
@@ -708,6 +708,12 @@ impl World {
 
     pub fn load(&mut self, policy: Policy) {
         self.configuration = configuration(policy);
+        self.step(Input::Loaded(self.configuration.clone()));
+    }
+
+    /// Gives these every right.
+    pub fn administer(&mut self, administrators: Administrators) {
+        self.configuration.administrators = administrators;
         self.step(Input::Loaded(self.configuration.clone()));
     }
 

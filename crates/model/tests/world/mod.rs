@@ -39,6 +39,7 @@ pub fn definition(text: &str) -> Definition {
         notify_access: NotifyAccess::Main,
         watchdog: None,
         owner: Owner::Administrator,
+        control: Default::default(),
         account: String::from("LocalSystem"),
         plan: LaunchPlan { arguments: vec![String::from("true")], ..LaunchPlan::bare("/bin/true", 0, 0) },
     }

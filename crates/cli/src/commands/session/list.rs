@@ -11,7 +11,7 @@ use crate::time;
 /// All sessions
 ///
 /// Session 0 is that of the services: it exists first and always, and nobody is ever attached to it. The others are those of users
-/// that are logged on.
+/// that are logged on. SINCE is the logon; of Session 0, its making.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  s0 session list\n  s0 session list --json")]
 pub struct Args {}
@@ -29,32 +29,32 @@ pub fn run(context: &Context, _: &Args) -> Result<(), Failure> {
 }
 
 fn listing(sessions: &[SessionStatus], now: i64) -> Listing {
-    let headings = [
+    let trouble = sessions.iter().any(|session| session.trouble.is_some());
+    let mut headings = vec![
         ("ID", Align::Right),
         ("NAME", Align::Left),
         ("USER", Align::Left),
         ("STATE", Align::Left),
         ("TERMINAL", Align::Left),
-        ("LOGON", Align::Left),
+        ("SINCE", Align::Left),
         ("PROGRAMS", Align::Right),
-        ("CREATED", Align::Left),
-        ("ABOUT", Align::Left),
     ];
+    headings.extend(trouble.then_some(("ABOUT", Align::Left)));
     let mut listing = Listing::new(&headings, "no sessions");
     let word = |text: &Option<String>| text.as_deref().map(describe::one_line).unwrap_or_default();
     for session in sessions {
         let state = describe::connect_state(session);
-        listing.row(vec![
+        let mut row: Vec<Field> = vec![
             session.id.to_string().into(),
             describe::one_line(&session.name).into(),
             word(&session.user).into(),
             Field::painted(state, describe::connect_paint(session.state)),
             word(&session.client).into(),
-            session.logon_ms.map(|at| time::ago(at, now)).unwrap_or_default().into(),
+            time::ago(session.logon_ms.unwrap_or(session.created_ms), now).into(),
             session.programs.to_string().into(),
-            time::ago(session.created_ms, now).into(),
-            word(&session.trouble).into(),
-        ]);
+        ];
+        row.extend(trouble.then(|| word(&session.trouble).into()));
+        listing.row(row);
     }
     listing
 }
@@ -66,10 +66,10 @@ mod tests {
     use crate::output::{ColorChoice, Output};
 
     #[test]
-    fn users_and_their_terminals_fit_a_hundred_columns() {
+    fn users_and_their_terminals_fit_eighty_columns() {
         let sessions = [fake::services(), fake::session(12, "alexandra"), fake::session(13, "bob")];
         let text = listing(&sessions, fake::NOW).render(&Output::new(false, ColorChoice::Never));
-        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         for part in ["alexandra", "Disconnected", "/dev/pts/5", "1h 0min ago", "Services"] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }

@@ -4,6 +4,8 @@ use std::os::fd::AsFd;
 
 use session0::events::Notice;
 use session0_api::event::EventKind;
+use session0_model::logon::name::AccountName;
+use session0_model::logon::wire::LogonFailure;
 
 use super::*;
 use crate::api::connection::gone;
@@ -30,6 +32,29 @@ fn a_subscriber_gets_everything_and_then_what_happens() {
             assert_eq!(happening.event.kind, EventKind::ServiceState);
             assert_eq!(happening.event.service.as_deref(), Some(name));
             assert_eq!(happening.event.text, format!("{name} is running"));
+        }
+    });
+}
+
+#[test]
+fn only_administrators_are_told_how_logons_fail() {
+    with_server(Limits::default(), async |server| {
+        let mut root = session0::asynchronous::Events::connect(&server.path()).await.expect("subscribe");
+        let Some(Ok(Notice::Snapshot(_))) = root.next().await else { panic!("a snapshot") };
+        server.host.0.identify.set(Identify::Somebody);
+        let mut somebody = session0::asynchronous::Events::connect(&server.path()).await.expect("subscribe");
+        let Some(Ok(Notice::Snapshot(_))) = somebody.next().await else { panic!("a snapshot") };
+        let account = AccountName::new("hunter2").expect("a name");
+        server.host.emit(Event::LogonFailed { account, uid: 0, reason: LogonFailure::UnknownAccount });
+        server.host.emit(running("redis"));
+        for (subscriber, kinds) in [
+            (&mut root, &[EventKind::LogonFailed, EventKind::ServiceState][..]),
+            (&mut somebody, &[EventKind::ServiceState][..]),
+        ] {
+            for kind in kinds {
+                let Some(Ok(Notice::Event(happening))) = subscriber.next().await else { panic!("an event") };
+                assert_eq!(happening.event.kind, *kind);
+            }
         }
     });
 }

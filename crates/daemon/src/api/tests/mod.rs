@@ -29,7 +29,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{Notify, broadcast};
 use tokio::task::JoinHandle;
 
-use super::host::{Configured, Door, Host, Recorded, Subscription};
+use super::host::{Configured, Door, Host, Recorded, Subscription, Told};
 use super::limits::Limits;
 use super::server;
 
@@ -57,6 +57,7 @@ struct Inner {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Identify {
     Outside,
+    Somebody,
     Mismatch,
 }
 
@@ -204,8 +205,9 @@ impl Host for FalseHost {
         }
     }
 
-    fn subscribe(&self) -> Subscription {
+    fn subscribe(&self, caller: &Caller) -> Subscription {
         Subscription {
+            told: if caller.uid == 0 { Told::Everything } else { Told::WhatIsForAll },
             sequence: self.0.sequence.get(),
             host: host_status(),
             services: self.0.services.borrow().clone(),
@@ -234,6 +236,9 @@ impl Host for FalseHost {
     fn identify(&self, _door: Door, _socket: BorrowedFd<'_>) -> io::Result<Caller> {
         match self.0.identify.get() {
             Identify::Outside => Ok(Caller { origin: Origin::Outside, uid: 0, groups: vec![0], pid: 1 }),
+            Identify::Somebody => {
+                Ok(Caller { origin: Origin::Outside, uid: 1000, groups: vec![1000], pid: 1 })
+            }
             Identify::Mismatch => Err(io::Error::new(io::ErrorKind::PermissionDenied, "wrong group")),
         }
     }

@@ -26,6 +26,16 @@ fn access_denied(tried: &str) -> Refused {
     refused(5, format!("this account may not {tried}"), ADMINISTRATORS)
 }
 
+fn service_denied(tried: &Tried<'_>, words: &str) -> Refused {
+    let hint = match tried.verb {
+        "start" | "stop" | "restart" => {
+            "administrators may, and those named by `control` in its file; what depends on it is stopped by administrators only"
+        }
+        _ => ADMINISTRATORS,
+    };
+    refused(5, format!("this account may not {words}"), hint)
+}
+
 fn not_ready(tried: &str) -> Refused {
     refused(21, format!("could not {tried}: Session 0 is not there yet"), LATER)
 }
@@ -174,7 +184,7 @@ pub fn service(tried: &Tried<'_>, refusal: Refusal) -> service::Error {
         Refusal::Service(refusal) => about_service(tried, &words, refusal),
         Refusal::Session(other) => Error::InternalError(misplaced(&words, other.code())),
         Refusal::Logon(other) => Error::InternalError(misplaced(&words, other.code())),
-        Refusal::AccessDenied => Error::AccessDenied(access_denied(&words)),
+        Refusal::AccessDenied => Error::AccessDenied(service_denied(tried, &words)),
         Refusal::NotReady => Error::NotReady(not_ready(&words)),
         Refusal::ShutdownInProgress => Error::ShutdownInProgress(shutdown_in_progress(&words)),
     }
@@ -192,7 +202,7 @@ fn about_service(tried: &Tried<'_>, words: &str, refusal: ServiceRefusal) -> ser
     let code = refusal.code();
     let because = |why: &str| format!("could not {words}: {why}");
     match refusal {
-        ServiceRefusal::AccessDenied => Error::AccessDenied(access_denied(words)),
+        ServiceRefusal::AccessDenied => Error::AccessDenied(service_denied(tried, words)),
         ServiceRefusal::DependentServicesRunning(names) => {
             Error::DependentServicesRunning(dependents(code, name, words, &names))
         }
