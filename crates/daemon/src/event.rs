@@ -18,6 +18,8 @@ use crate::config::Rotation;
 use crate::message;
 
 const FILE: &str = "events.jsonl";
+/// It says how logons failed: not for everybody.
+const MODE: u32 = 0o640;
 /// How much of the file's end is looked through for the last number.
 const TAIL: u64 = 256 * 1024;
 
@@ -141,7 +143,9 @@ impl EventFile {
 
     fn open(&mut self) -> io::Result<()> {
         let directory = session0_sys::files::make_directory(&self.directory, 0o755)?;
-        let file = session0_sys::files::open_append(directory.as_fd(), Path::new(FILE), 0o640)?;
+        let file = session0_sys::files::open_append(directory.as_fd(), Path::new(FILE), MODE)?;
+        // One that a daemon before us made may be for everybody.
+        rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(MODE))?;
         self.bytes = file.metadata()?.len();
         // What a daemon that was killed in the middle of a line left must not become the beginning of ours.
         let whole = self.bytes == 0 || last_byte(directory.as_fd())? == Some(b'\n');

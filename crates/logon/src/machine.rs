@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use session0_model::limit::GROUPS_MAX;
 use session0_model::logon::name::AccountName;
 use session0_model::logon::wire::{LogonFailure, Source, User};
 use session0_sys::account::{self, Passwd, Shadow};
@@ -70,10 +71,8 @@ fn today() -> i64 {
 
 fn user(found: &Passwd, asked: &AccountName) -> Result<User, Over> {
     let groups = account::groups(&found.name, found.gid);
-    let mut groups = groups.map_err(|error| Over::system("look up an account's groups", error))?;
-    groups.retain(|gid| *gid != 0 && *gid != found.gid);
-    groups.sort_unstable();
-    groups.dedup();
+    let groups = groups.map_err(|error| Over::system("look up an account's groups", error))?;
+    let groups = supplementary(groups, found)?;
     let or = |text: &String, usual: &str| match text.starts_with('/') {
         true => text.clone(),
         false => usual.to_owned(),
@@ -88,6 +87,17 @@ fn user(found: &Passwd, asked: &AccountName) -> Result<User, Over> {
         shell: or(&found.shell, "/bin/sh"),
         source: Source::Machine,
     })
+}
+
+/// Never group 0. With a part of his groups left out he might come where he is to be kept out: too many are none.
+fn supplementary(mut groups: Vec<u32>, found: &Passwd) -> Result<Vec<u32>, Over> {
+    groups.retain(|gid| *gid != 0 && *gid != found.gid);
+    groups.sort_unstable();
+    groups.dedup();
+    match groups.len() {
+        0..=GROUPS_MAX => Ok(groups),
+        many => Err(Over::Broken(format!("{} is in {many} groups, more than {GROUPS_MAX}", found.name))),
+    }
 }
 
 #[cfg(test)]
@@ -145,6 +155,14 @@ mod tests {
         };
         assert_eq!(check("root"), (LogonFailure::Root, 1));
         assert_eq!(check("nobody"), (LogonFailure::Disabled, 1));
+    }
+
+    #[test]
+    fn more_groups_than_a_session_can_have_are_refused_and_not_cut() {
+        let root = account::by_uid(0).unwrap().unwrap();
+        let of = |count: u32| supplementary((0..=count).collect(), &root).map(|groups| groups.len());
+        assert_eq!(of(1024).unwrap(), 1024);
+        assert!(matches!(of(1025), Err(Over::Broken(text)) if text.contains("1025 groups")));
     }
 
     #[test]

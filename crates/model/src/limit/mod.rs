@@ -54,6 +54,9 @@ pub const TRIPWIRES_HELD_MAX: usize = 64;
 
 /// Characters of an account's name (LOGIN_NAME_MAX is 256; useradd allows 32, directories more).
 pub const ACCOUNT_NAME_MAX: usize = 64;
+/// Supplementary groups of one user: his session's record (16 KiB) and a packet of session0-logon hold them.
+pub const GROUPS_MAX: usize = 1024;
+
 /// Built-in accounts of one host.
 pub const ACCOUNTS_MAX: usize = 10_000;
 /// Sessions of users at one time.
