@@ -1,8 +1,9 @@
 //! `elevation = "contained"`: root of a session, and what it is nowhere else.
 
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
-use session0_system_tests::{HostBuilder, needs_root};
+use session0_system_tests::{Host, HostBuilder, Logon, Run, needs_root};
 
 const PASSWORD: &str = "correct horse 7";
 
@@ -40,5 +41,88 @@ fn root_of_a_session_cannot_call_the_api_as_somebody_else() {
     for (uid, json) in [(bob, run.as_str()), (65_534, run.as_str()), (65_534, list), (0, list)] {
         let answer = call(uid, json);
         assert!(answer.contains("AccessDenied"), "uid {uid}: {json}: {answer}");
+    }
+}
+
+/// A host whose sessions have roots, and alice's session in which `root` runs a line as its root.
+fn contained() -> (Host, Logon, String) {
+    let host = HostBuilder::new().host_toml("[sessions]\nelevation = 'contained'\n").start();
+    let become_root = host.visible().join("setpriv");
+    std::fs::copy("/usr/bin/setpriv", &become_root).expect("util-linux has it");
+    std::fs::set_permissions(&become_root, PermissionsExt::from_mode(0o4755)).expect("ours");
+    for name in ["alice", "bob"] {
+        host.account(name, PASSWORD).ok();
+    }
+    let logon = host.logon("alice", PASSWORD);
+    let root = format!("{} --reuid 0 --regid 0 --clear-groups", become_root.display());
+    (host, logon, root)
+}
+
+#[test]
+fn root_of_a_session_makes_no_set_user_id_program() {
+    if !needs_root("root_of_a_session_makes_no_set_user_id_program") {
+        return;
+    }
+    let (host, _logon, root) = contained();
+    let session = host.session_of("alice");
+    let made = |line: &str| {
+        let script = format!("cd ~ && rm -f x && {root} sh -c '{line}' 2>&1; stat -c %a:%u x 2>&1");
+        host.run_in(session, &["sh", "-c", &script]).out
+    };
+    let outside = |line: &str| {
+        let script = format!("cd $(mktemp -d) && sh -c '{line}' 2>&1; stat -c %a:%u x 2>&1; rm -r $PWD");
+        Run::of(Command::new("sh").args(["-c", &script])).out
+    };
+    let plain = made("cp /bin/true x && chmod 755 x");
+    assert!(plain.contains("755:0"), "root is able to make a program of root's: {plain}");
+    let copy = format!("cp -p {} x", root.split(' ').next().unwrap_or_default());
+    let ways: &[(&str, &str)] = &[
+        ("chmod", "cp /bin/true x && chmod 4755 x"),
+        ("chmod for the group", "cp /bin/true x && chmod 2755 x"),
+        ("open", "perl -MFcntl -e \"umask 0; sysopen(F, q(x), O_CREAT|O_WRONLY, 04755) or die\""),
+        ("a copy with its mode", &copy),
+        #[cfg(target_arch = "x86_64")]
+        ("creat", "perl -e \"my \\$p = q(x); syscall(85, \\$p, 04755)\""),
+        #[cfg(target_arch = "x86_64")]
+        ("fchmodat2", "cp /bin/true x && perl -e \"my \\$p = q(x); syscall(452, -100, \\$p, 04755, 0)\""),
+        #[cfg(target_arch = "x86_64")]
+        ("mknod", "perl -e \"my \\$p = q(x); syscall(133, \\$p, 0104755, 0)\""),
+    ];
+    let has = |mode: &str| mode.contains("4755:") || mode.contains("2755:");
+    for (way, line) in ways {
+        // The program to be copied is not where it is outside.
+        if *line != copy {
+            assert!(has(&outside(line)), "{way} is able to outside: {}", outside(line));
+        }
+        let mode = made(line);
+        assert!(!has(&mode), "{way}: {mode}");
+    }
+    #[cfg(target_arch = "x86_64")]
+    {
+        let call = "perl -e \"my \\$p = q(x); syscall(437, -100, \\$p, 0, 0); print \\$!+0\"";
+        let said = made(call);
+        assert!(said.starts_with("38"), "programs are to fall back to openat: {said}");
+    }
+}
+
+#[test]
+fn root_of_a_session_writes_its_users_home_and_nothing_else_of_the_machines() {
+    if !needs_root("root_of_a_session_writes_its_users_home_and_nothing_else_of_the_machines") {
+        return;
+    }
+    let (host, _logon, root) = contained();
+    let session = host.session_of("alice");
+    let touched = |directory: &str| {
+        let script = format!("f={directory}/touched-by-session; {root} sh -c \"touch $f && rm $f\" 2>&1");
+        host.run_in(session, &["sh", "-c", &script]).out
+    };
+    for own in ["~", "/tmp", "/var/tmp", "/run/user/$(id -u)", "/dev/shm"] {
+        assert_eq!(touched(own), "", "{own}");
+    }
+    for machines in
+        ["/home/bob", "/home", "/var/lib", "/var/spool", "/opt", "/srv", "/mnt", "/etc", "/usr", "/"]
+    {
+        let said = touched(machines);
+        assert!(said.contains("Read-only file system"), "{machines}: {said}");
     }
 }

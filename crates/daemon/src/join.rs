@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use session0_model::id::{LaunchId, SESSION_ZERO, ServiceName, SessionId};
+use session0_model::launch::plan::Elevation;
 use session0_model::launch::session_plan::{SessionKind, SessionPlan, Shown};
 use session0_model::launch::wire::{FromInit, ToInit, key};
 use session0_model::service::definition::Definition;
@@ -108,7 +109,7 @@ fn plan(state: &State, session: SessionId, kind: &SessionKind) -> SessionPlan {
     let (read_only, hidden) = match kind {
         SessionKind::Services => (settings.read_only.iter().cloned().chain(own).collect(), run),
         SessionKind::Xp(_) => (Vec::new(), Vec::new()),
-        SessionKind::User(_) => (settings.users.read_only.clone(), own.into_iter().chain(run).collect()),
+        SessionKind::User(_) => (program::read_only(settings), own.into_iter().chain(run).collect()),
     };
     let (terminals_max, state_root, tripwire_uids) = match kind {
         SessionKind::Services => (settings.terminals, text(paths.state()), state.tripwire_uids.clone()),
@@ -119,6 +120,10 @@ fn plan(state: &State, session: SessionId, kind: &SessionKind) -> SessionPlan {
         session,
         facilities: state.place.facilities,
         capabilities: session0_sys::capability::LOCAL_SYSTEM,
+        elevation: match kind {
+            SessionKind::Services | SessionKind::Xp(_) => Elevation::Contained,
+            SessionKind::User(_) => settings.users.elevation,
+        },
         read_only,
         hidden,
         expose_root: text(paths.expose()),

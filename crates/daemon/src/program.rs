@@ -13,7 +13,7 @@ use session0_model::logon::wire::User;
 use session0_model::session::Isolation;
 use session0_model::session::program::{Home, ProgramLaunch, What};
 
-use crate::config::{Accounts, Machine};
+use crate::config::{Accounts, Machine, Settings};
 use crate::core::State;
 use crate::executor::say_in;
 use crate::message;
@@ -36,8 +36,19 @@ pub fn enter(state: &State, id: SessionId, user: &User) {
         return message::error("cannot make what a session shows of accounts", &[("session", &id)]);
     };
     let runtime_bytes = state.settings.users.run;
-    let plan = UserPlan { uid: user.uid, gid: user.gid, runtime_bytes };
+    let home = read_only(&state.settings).iter().any(|path| path == "/").then(|| user.home.clone());
+    let plan = UserPlan { uid: user.uid, gid: user.gid, runtime_bytes, home };
     session.link.say_with(&ToInit::Enter(plan), vec![passwd, group]);
+}
+
+/// What is read-only in users' sessions. One with a root of its own writes nothing of the machine's but its user's home: cron tables,
+/// other homes' start-up files and programs in `/opt` would each make it root outside. Unless an administrator says otherwise.
+pub fn read_only(settings: &Settings) -> Vec<String> {
+    match (&settings.users.read_only, settings.users.elevation) {
+        (Some(paths), _) => paths.clone(),
+        (None, Elevation::Contained) => vec!["/".to_owned()],
+        (None, Elevation::Deny) => ["/usr", "/boot", "/etc", "/root"].map(String::from).into(),
+    }
 }
 
 /// A file in memory, to be read from its beginning.
@@ -77,7 +88,8 @@ fn plan(state: &State, launch: &ProgramLaunch) -> LaunchPlan {
     let (program, arguments) = command(user, &launch.what);
     let capabilities = match settings.elevation {
         Elevation::Deny => 0,
-        Elevation::Contained => session0_sys::capability::LOCAL_SYSTEM,
+        // With CAP_FSETID a set-user-id program that somebody writes to would stay one.
+        Elevation::Contained => session0_sys::capability::LOCAL_SYSTEM & !session0_sys::capability::FSETID,
     };
     LaunchPlan {
         arguments,

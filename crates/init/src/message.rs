@@ -129,11 +129,10 @@ impl Init {
             }
         };
         let walls = Walls::of(kind);
-        let launcher =
-            Launcher::new(walls, plan.capabilities, self.open_files, self.oom).map_err(|error| {
-                complain!("session0-init {}: cannot open /dev/null: {error}", self.session);
-                Nonsense
-            })?;
+        let launcher = Launcher::new(walls, plan, self.open_files, self.oom).map_err(|error| {
+            complain!("session0-init {}: cannot open /dev/null: {error}", self.session);
+            Nonsense
+        })?;
         let (facilities, syslog) = (plan.facilities, prepared.syslog);
         let not_entered = match kind {
             SessionKind::Services => None,

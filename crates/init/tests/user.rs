@@ -146,8 +146,12 @@ fn who_could_not_enter_starts_nothing() {
     assert_eq!((failure.phase, failure.errno), (LaunchPhase::Namespace, 13), "nobody has entered");
     host.enter(64001, PASSWD, GROUP);
     let (pipe, _write) = session0_sys::pipe::new().unwrap();
-    let plan =
-        session0_model::launch::session_plan::UserPlan { uid: 64001, gid: 64001, runtime_bytes: 1 << 20 };
+    let plan = session0_model::launch::session_plan::UserPlan {
+        uid: 64001,
+        gid: 64001,
+        runtime_bytes: 1 << 20,
+        home: None,
+    };
     let mut packet = Vec::new();
     encode(&ToInit::Enter(plan), &mut packet);
     host.send_all(&packet, &[pipe.as_fd(), pipe.as_fd()]);

@@ -15,6 +15,7 @@ use rustix::process::{Gid, Resource, Rlimit, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
 use session0_model::launch::exit::{LaunchFailure, LaunchPhase};
 use session0_model::launch::plan::{Elevation, LaunchPlan, Network, UserNamespaces};
+use session0_model::launch::session_plan::SessionPlan;
 
 use crate::mount::{self, Depth};
 use crate::process::OomScore;
@@ -29,7 +30,9 @@ pub struct Launcher {
     capabilities: u64,
     open_files: Rlimit,
     oom: OomScore,
+    elevation: Elevation,
     filter: [libc::sock_filter; 9],
+    set_id: seccomp::Filter,
 }
 
 /// Where a program is put and what it is given.
@@ -79,11 +82,18 @@ pub enum Outcome {
 }
 
 impl Launcher {
-    /// `capabilities`: the session's bounding set. `open_files` and `oom`: what children get back.
-    pub fn new(walls: Walls, capabilities: u64, open_files: Rlimit, oom: OomScore) -> io::Result<Launcher> {
+    /// For a session made by this plan. `open_files` and `oom`: what children get back.
+    pub fn new(
+        walls: Walls,
+        session: &SessionPlan,
+        open_files: Rlimit,
+        oom: OomScore,
+    ) -> io::Result<Launcher> {
+        let SessionPlan { capabilities, elevation, .. } = *session;
         let null = rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
         let filter = seccomp::user_namespace_filter();
-        Ok(Launcher { null, walls, capabilities, open_files, oom, filter })
+        let set_id = seccomp::set_id_filter()?;
+        Ok(Launcher { null, walls, capabilities, open_files, oom, elevation, filter, set_id })
     }
 
     /// Clones the child. It goes on by itself; look at its fate with [`outcome`].
@@ -354,9 +364,17 @@ impl ChildLaunch<'_> {
     }
 
     fn filters(&self) -> Step {
-        match self.plan.elevation {
-            Elevation::Deny => rustix::thread::set_no_new_privs(true).during(LaunchPhase::Filter)?,
-            Elevation::Contained => {}
+        let elevation = match self.launcher.elevation {
+            Elevation::Contained => self.plan.elevation,
+            Elevation::Deny => Elevation::Deny,
+        };
+        match (elevation, self.launcher.walls) {
+            (Elevation::Deny, _) => rustix::thread::set_no_new_privs(true).during(LaunchPhase::Filter)?,
+            // LocalSystem is root from the beginning, and what it may write is its own.
+            (Elevation::Contained, Walls::Up) if self.plan.uid != 0 => {
+                seccomp::install(&self.launcher.set_id).during(LaunchPhase::Filter)?;
+            }
+            (Elevation::Contained, _) => {}
         }
         match (self.plan.user_namespaces, self.launcher.walls) {
             (UserNamespaces::Denied, Walls::Up) => {

@@ -53,7 +53,7 @@ const TIOCSTI: u64 = 0x5412;
 const TIOCLINUX: u64 = 0x541c;
 
 /// A filter, translated and ready to be installed.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Filter(Vec<libc::sock_filter>);
 
 /// The session's filter.
@@ -74,6 +74,61 @@ pub fn session_filter() -> io::Result<Filter> {
     Ok(with_x32_killed(&program))
 }
 
+// linux/unistd.h; the libc crate does not have it everywhere.
+const SYS_FCHMODAT2: libc::c_long = 452;
+/// O_CREAT, and what makes O_TMPFILE of O_DIRECTORY: without them open has no mode.
+const CREATING: [u64; 2] = [libc::O_CREAT as u64, (libc::O_TMPFILE & !libc::O_DIRECTORY) as u64];
+const SET_ID: [u64; 2] = [libc::S_ISUID as u64, libc::S_ISGID as u64];
+
+/// Calls that give a file its mode, and which argument that is. mkdir's has no such bits: the kernel cuts them off.
+const MODES: &[(libc::c_long, u8)] = &[
+    (libc::SYS_fchmod, 1),
+    (libc::SYS_fchmodat, 2),
+    (SYS_FCHMODAT2, 2),
+    (libc::SYS_mknodat, 2),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_chmod, 1),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_creat, 1),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_mknod, 1),
+];
+
+/// Calls that give a file its mode if their flags say that there is to be one: flags, mode.
+const OPENS: &[(libc::c_long, u8, u8)] = &[
+    (libc::SYS_openat, 2, 3),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, 1, 2),
+];
+
+/// For programs that may become root of their session: no file becomes a set-user-id or set-group-id one, because outside the
+/// session, where the same file is, it would make whoever runs it root there. openat2, whose mode is in memory, out of a filter's
+/// reach, does not exist, so that programs fall back to openat.
+pub(crate) fn set_id_filter() -> io::Result<Filter> {
+    let has = |argument: u8, bits: u64| {
+        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(bits), bits)
+    };
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+    for (call, mode) in MODES {
+        let each = SET_ID.iter().map(|bit| SeccompRule::new(vec![has(*mode, *bit)?]));
+        rules.insert(*call, each.collect::<Result<_, _>>().map_err(io::Error::other)?);
+    }
+    for (call, flags, mode) in OPENS {
+        let pairs = CREATING.iter().flat_map(|flag| SET_ID.iter().map(move |bit| (flag, bit)));
+        let each = pairs.map(|(flag, bit)| SeccompRule::new(vec![has(*flags, *flag)?, has(*mode, *bit)?]));
+        rules.insert(*call, each.collect::<Result<_, _>>().map_err(io::Error::other)?);
+    }
+    let denied = SeccompAction::Errno(libc::EPERM as u32);
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, denied, ARCHITECTURE);
+    let program: BpfProgram = filter.and_then(TryInto::try_into).map_err(io::Error::other)?;
+    let no_openat2 = [
+        statement(LOAD, NUMBER),
+        jump(JUMP_EQUAL, libc::SYS_openat2 as u32, 0, 1),
+        statement(RETURN, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32),
+    ];
+    Ok(Filter(no_openat2.into_iter().chain(program.iter().map(instruction)).collect()))
+}
+
 fn equal(argument: u8, value: u64) -> Result<SeccompRule, seccompiler::BackendError> {
     let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)?;
     SeccompRule::new(vec![condition])
@@ -92,13 +147,12 @@ fn with_x32_killed(program: &BpfProgram) -> Filter {
         jump(JUMP_GREATER_EQUAL, 0x4000_0000, 0, 1),
         statement(RETURN, libc::SECCOMP_RET_KILL_PROCESS),
     ];
-    all.extend(program.iter().map(|one| libc::sock_filter {
-        code: one.code,
-        jt: one.jt,
-        jf: one.jf,
-        k: one.k,
-    }));
+    all.extend(program.iter().map(instruction));
     Filter(all)
+}
+
+fn instruction(one: &seccompiler::sock_filter) -> libc::sock_filter {
+    libc::sock_filter { code: one.code, jt: one.jt, jf: one.jf, k: one.k }
 }
 
 /// Installs a filter in this process, for good. Needs CAP_SYS_ADMIN (no_new_privs stays off, so that set-user-id

@@ -60,8 +60,8 @@ pub struct Settings {
 pub struct UserSettings {
     /// It as a whole.
     pub limits: Limits,
-    /// Read-only paths.
-    pub read_only: Vec<String>,
+    /// Read-only paths, where an administrator says which.
+    pub read_only: Option<Vec<String>>,
     /// Pseudo-terminals.
     pub terminals: u32,
     /// What set-user-id programs gain.
@@ -133,7 +133,7 @@ impl Settings {
                     cpu_percent: None,
                     open_files: None,
                 },
-                read_only: ["/usr", "/boot", "/etc", "/root"].map(String::from).into(),
+                read_only: None,
                 terminals: 64,
                 elevation: Elevation::Deny,
                 user_namespaces: UserNamespaces::Denied,
@@ -183,7 +183,8 @@ pub fn read(source: &Source, accounts: &Accounts, problems: &mut Vec<Problem>) -
         settings.administrators = Administrators(administrators.unwrap_or_default());
         file.section("session0", |section| {
             let Settings { session_limits, read_only, terminals, .. } = &mut settings;
-            session(section, session_limits, read_only, terminals);
+            session(section, session_limits, terminals);
+            *read_only = self::read_only(section).unwrap_or_else(|| std::mem::take(read_only));
         });
         file.section("logon", |section| logon(section, &mut settings.sources));
         file.section("sessions", |section| user_sessions(section, &mut settings));
@@ -281,7 +282,8 @@ fn logon(section: &mut Reader<'_>, sources: &mut Sources) {
 
 fn user_sessions(section: &mut Reader<'_>, settings: &mut Settings) {
     let users = &mut settings.users;
-    session(section, &mut users.limits, &mut users.read_only, &mut users.terminals);
+    session(section, &mut users.limits, &mut users.terminals);
+    users.read_only = read_only(section);
     let elevation = [("deny", Elevation::Deny), ("contained", Elevation::Contained)];
     users.elevation = section.choice("elevation", &elevation).unwrap_or(users.elevation);
     let namespaces = [("deny", UserNamespaces::Denied), ("allow", UserNamespaces::Allowed)];
@@ -290,7 +292,12 @@ fn user_sessions(section: &mut Reader<'_>, settings: &mut Settings) {
     settings.policy.hang_up = section.choice("hang_up", &hang_up).unwrap_or(settings.policy.hang_up);
 }
 
-fn session(section: &mut Reader<'_>, limits: &mut Limits, read_only: &mut Vec<String>, terminals: &mut u32) {
+fn read_only(section: &mut Reader<'_>) -> Option<Vec<String>> {
+    let paths = section.texts("read_only")?;
+    Some(super::service::absolute_paths(section, paths))
+}
+
+fn session(section: &mut Reader<'_>, limits: &mut Limits, terminals: &mut u32) {
     let memory = section.parsed("memory", MEMORY_FORM, |text| match value::percent(text) {
         Ok(share @ 1..=100) => Ok(machine_memory() / 100 * u64::from(share)),
         Ok(_) => Err(format!("`{text}` is more than the machine has")),
@@ -306,9 +313,6 @@ fn session(section: &mut Reader<'_>, limits: &mut Limits, read_only: &mut Vec<St
         share => value::percent(share).map(Some),
     });
     limits.cpu_percent = cpu.unwrap_or(limits.cpu_percent);
-    if let Some(paths) = section.texts("read_only") {
-        *read_only = super::service::absolute_paths(section, paths);
-    }
     if let Some(number) = section.number("terminals", 1..=4096) {
         *terminals = u32::try_from(number).unwrap_or(*terminals);
     }
@@ -392,7 +396,7 @@ mod tests {
                     cpu_percent: Some(50),
                     open_files: None,
                 },
-                read_only: Vec::new(),
+                read_only: Some(Vec::new()),
                 terminals: 4,
                 elevation: Elevation::Contained,
                 user_namespaces: UserNamespaces::Allowed,

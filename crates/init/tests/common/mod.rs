@@ -166,7 +166,7 @@ impl Host {
             OwnedFd::from(file)
         };
         let mut packet = Vec::new();
-        let plan = UserPlan { uid, gid: uid, runtime_bytes: 8 << 20 };
+        let plan = UserPlan { uid, gid: uid, runtime_bytes: 8 << 20, home: None };
         encode(&ToInit::Enter(plan), &mut packet);
         self.send_all(&packet, &[text(passwd).as_fd(), text(group).as_fd()]);
     }
@@ -228,6 +228,7 @@ impl Host {
             session: SESSION_ZERO,
             facilities: facility::found(&facility::probe()),
             capabilities: capability::LOCAL_SYSTEM,
+            elevation: Elevation::Contained,
             read_only: ["/usr", "/etc", "/boot", "/root"].map(String::from).into(),
             hidden: Vec::new(),
             expose_root: self.directory.join("expose").to_str().unwrap().into(),

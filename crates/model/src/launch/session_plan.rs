@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use bitflags::bitflags;
 use serde::{Deserialize, Serialize};
 
+use super::plan::Elevation;
 use crate::id::SessionId;
 
 bitflags! {
@@ -56,7 +57,10 @@ pub struct SessionPlan {
     pub facilities: Facilities,
     /// Capability bounding set of everything in the session.
     pub capabilities: u64,
-    /// Paths made read-only, recursively, if they exist.
+    /// The most that set-user-id programs gain in it, whatever a launch says.
+    pub elevation: Elevation,
+    /// Paths made read-only, recursively, if they exist. `/` is every directory in it. What is private to the session stays
+    /// writable.
     pub read_only: Vec<String>,
     /// Directories covered by an empty read-only file system, if they exist (our own runtime directory).
     pub hidden: Vec<String>,
@@ -116,6 +120,8 @@ pub struct UserPlan {
     pub gid: u32,
     /// Size of `/run/user/<uid>` in bytes.
     pub runtime_bytes: u64,
+    /// His home, where it is to be writable within a read-only path. Only if it is his.
+    pub home: Option<String>,
 }
 
 /// The step of making a session that failed, in order.

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 use session0_model::launch::session_plan::{SessionKind, SessionPlan, Shown};
 
-use super::root::{Saved, is_real_directory};
+use super::root::{Saved, everything_is_read_only, is_real_directory, make_read_only};
 use super::{On, Step, Walls};
 use crate::mount::{self, Depth, FsOption};
 
@@ -69,6 +69,9 @@ pub(super) fn make(plan: &SessionPlan, kind: &SessionKind, saved: Saved) -> Step
         show(state.as_fd(), path, attributes)?;
     }
     if let Some(homes) = saved.homes {
+        if everything_is_read_only(plan) {
+            make_read_only(homes.as_fd()).on("/home")?;
+        }
         show(homes.as_fd(), "/home", attributes)?;
     }
     if let Some((place, content)) = saved.resolver {

@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, ResolveFlags, StatxFlags};
@@ -58,7 +59,8 @@ pub(super) fn enter(plan: &SessionPlan) -> Step<()> {
 const PROGRAMS: &[&str] = &["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 
 /// Makes `/` itself read-only: with `/lib64` replaced by something else, nothing below `/usr` would have to be written
-/// to have the machine execute it. The directories in it stay writable, each under a clone of its own.
+/// to have the machine execute it. The directories in it stay writable, each under a clone of its own, unless the plan makes all
+/// of `/` read-only.
 fn close_top(plan: &SessionPlan) -> Step<()> {
     let root = mount::open_target(Path::new("/"), ResolveFlags::empty()).on("/")?;
     let root = root.ok_or(Errno::NOENT).on("/")?;
@@ -76,13 +78,29 @@ fn close_top(plan: &SessionPlan) -> Step<()> {
             continue;
         };
         // What is mounted there is a mount of its own already.
-        if mount_id(target.as_fd()).on(path.display())? == of_root {
-            let copy = mount::clone_tree(target.as_fd(), Depth::Recursive).on(path.display())?;
-            mount::attach_on(copy.as_fd(), target.as_fd()).on(path.display())?;
+        let mut top = target;
+        if mount_id(top.as_fd()).on(path.display())? == of_root {
+            let copy = mount::clone_tree(top.as_fd(), Depth::Recursive).on(path.display())?;
+            mount::attach_on(copy.as_fd(), top.as_fd()).on(path.display())?;
+            top = copy;
+        }
+        if everything_is_read_only(plan) {
+            make_read_only(top.as_fd()).on(path.display())?;
         }
     }
     let read_only = MountAttrFlags::MOUNT_ATTR_RDONLY;
     mount::set_attributes(root.as_fd(), read_only, MountAttrFlags::empty(), Depth::One).on("/")
+}
+
+/// Whether the plan makes all of `/` read-only.
+pub(super) fn everything_is_read_only(plan: &SessionPlan) -> bool {
+    plan.read_only.iter().any(|path| path == "/")
+}
+
+/// A tree of mounts.
+pub(super) fn make_read_only(tree: BorrowedFd<'_>) -> std::io::Result<()> {
+    let read_only = MountAttrFlags::MOUNT_ATTR_RDONLY;
+    mount::set_attributes(tree, read_only, MountAttrFlags::empty(), Depth::Recursive)
 }
 
 fn mount_id(at: BorrowedFd<'_>) -> rustix::io::Result<u64> {
@@ -183,17 +201,37 @@ fn kernel_mounts(mountinfo: &[u8]) -> Vec<PathBuf> {
 
 /// Makes the plan's paths read-only and covers its hidden directories.
 pub(super) fn protect(plan: &SessionPlan) -> Step<()> {
-    for path in &plan.read_only {
+    for path in plan.read_only.iter().filter(|path| *path != "/") {
         let Some(target) = mount::open_target(Path::new(path), ResolveFlags::NO_MAGICLINKS).on(path)? else {
             continue;
         };
         let copy = mount::clone_tree(target.as_fd(), Depth::Recursive).on(path)?;
-        let read_only = MountAttrFlags::MOUNT_ATTR_RDONLY;
-        mount::set_attributes(copy.as_fd(), read_only, MountAttrFlags::empty(), Depth::Recursive).on(path)?;
+        make_read_only(copy.as_fd()).on(path)?;
         mount::attach_on(copy.as_fd(), target.as_fd()).on(path)?;
+        private_stays_writable(Path::new(path), copy.as_fd())?;
     }
     for path in &plan.hidden {
         hide(path)?;
+    }
+    Ok(())
+}
+
+/// `/var` may be read-only, the session's own `/var/tmp` in it is not.
+fn private_stays_writable(path: &Path, copy: BorrowedFd<'_>) -> Step<()> {
+    let of_path = mount_id(copy).on(path.display())?;
+    for top in REPLACED {
+        let top = Path::new(std::ffi::OsStr::from_bytes(top.to_bytes()));
+        if top == path || !top.starts_with(path) {
+            continue;
+        }
+        let Some(target) = mount::open_target(top, ResolveFlags::NO_SYMLINKS).on(top.display())? else {
+            continue;
+        };
+        if mount_id(target.as_fd()).on(top.display())? != of_path {
+            let read_only = MountAttrFlags::MOUNT_ATTR_RDONLY;
+            mount::set_attributes(target.as_fd(), MountAttrFlags::empty(), read_only, Depth::One)
+                .on(top.display())?;
+        }
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, UnmountFlags};
 use session0_model::launch::session_plan::UserPlan;
@@ -41,7 +41,8 @@ impl fmt::Display for EnterFault {
 pub fn enter(plan: &UserPlan, passwd: BorrowedFd<'_>, group: BorrowedFd<'_>) -> Result<(), EnterFault> {
     let entered = accounts(passwd, "passwd", "/etc/passwd")
         .and_then(|()| accounts(group, "group", "/etc/group"))
-        .and_then(|()| runtime_directory(plan));
+        .and_then(|()| runtime_directory(plan))
+        .and_then(|()| plan.home.as_deref().map_or(Ok(()), |home| writable_home(home, plan.uid)));
     entered
         .map_err(|(subject, error)| EnterFault { errno: error.raw_os_error().unwrap_or(libc::EIO), subject })
 }
@@ -112,6 +113,23 @@ fn runtime_directory(plan: &UserPlan) -> Step<()> {
     options.push(mount::FsOption::Text("gid", plan.gid.to_string()));
     let directory = mount::new("tmpfs", &options, private::ATTRIBUTES).on(&path)?;
     mount::attach_on(directory.as_fd(), target.as_fd()).on(&path)
+}
+
+/// Lays a writable clone over a home that is read-only, if it is its user's own. What is mounted in it stays as it is.
+fn writable_home(home: &str, uid: u32) -> Step<()> {
+    let target = mount::open_target(Path::new(home), ResolveFlags::NO_MAGICLINKS).on(home)?;
+    let Some(target) = target else { return Ok(()) };
+    let status = rustix::fs::fstat(&target).on(home)?;
+    let his =
+        status.st_uid == uid && FileType::from_raw_mode(status.st_mode) == FileType::Directory && uid != 0;
+    let flags = rustix::fs::fstatvfs(&target).on(home)?.f_flag;
+    if !his || !flags.contains(StatVfsMountFlags::RDONLY) {
+        return Ok(());
+    }
+    let copy = mount::clone_tree(target.as_fd(), Depth::Recursive).on(home)?;
+    let read_only = MountAttrFlags::MOUNT_ATTR_RDONLY;
+    mount::set_attributes(copy.as_fd(), MountAttrFlags::empty(), read_only, Depth::One).on(home)?;
+    mount::attach_on(copy.as_fd(), target.as_fd()).on(home)
 }
 
 fn open_directory(parent: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
