@@ -5,13 +5,14 @@ mod session_world;
 use session_world::{ALICE, BOB, Told, World, account, caller, root, user, vista};
 use session0_model::access::{Administrators, Caller, Grant, Origin};
 use session0_model::event::Event;
-use session0_model::id::{LogonId, SESSION_ZERO, SessionId};
+use session0_model::id::{LogonId, SESSION_ZERO, ServiceName, SessionId};
 use session0_model::launch::plan::{Size, Streams};
 use session0_model::limit;
 use session0_model::logon::Wish;
 use session0_model::logon::wire::{
     AccountChange, FromLogon, HomeFate, LogonFailure, OldPassword, Task, User,
 };
+use session0_model::session::Policy;
 use session0_model::session::status::ConnectState;
 use session0_model::system::{Effect, HostRequest, Request, Wait};
 
@@ -157,6 +158,21 @@ fn a_user_and_administrators_control_a_session_and_nobody_else() {
     assert_eq!(world.code(nowhere), 7022);
     let hers = world.logoff(caller(ALICE), ONE, Wait::Begun);
     assert_eq!((world.code(hers), world.state(ONE)), (0, Some(ConnectState::Down)));
+}
+
+#[test]
+fn a_users_program_in_one_session_reaches_no_other_of_his() {
+    let mut world = World::up(Policy { per_user: 2, ..vista() });
+    let (one, two) = (world.log_on(ALICE, Wish::Any), world.log_on(ALICE, Wish::New));
+    let within = |id, service| Caller { origin: Origin::Session { id, service }, ..caller(ALICE) };
+    let service = ServiceName::new("hers").expect("a name");
+    for stranger in [within(one, None), within(SESSION_ZERO, Some(service))] {
+        let run = world.run(stranger.clone(), two, TERMINAL);
+        let logoff = world.logoff(stranger, two, Wait::Begun);
+        assert_eq!((world.code(run), world.code(logoff)), (5, 5));
+    }
+    let own = world.logoff(within(two, None), two, Wait::Begun);
+    assert_eq!(world.code(own), 0);
 }
 
 #[test]

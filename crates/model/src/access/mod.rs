@@ -61,9 +61,12 @@ pub enum Right<'a> {
     Control(&'a Grant),
     /// Read what this service wrote.
     ReadLog(&'a ServiceName),
-    /// Log this user's session off, start programs in it; `None`: there is no user in it.
+    /// Log a session off, start programs in it: its user may, outside or in that session. In another session of his he may not,
+    /// nor may a service of his: a program there would reach what is in this one.
     ControlSession {
-        /// Whose session it is.
+        /// Which.
+        session: SessionId,
+        /// Whose session it is; `None`: there is no user in it.
         user: Option<u32>,
     },
     /// Reload, shut down, upgrade; accounts.
@@ -88,8 +91,12 @@ impl Administrators {
             Right::Control(grant) => self.include(caller) || grant.includes(caller),
             Right::ReadLog(name) => self.include(caller) || caller.is_service(name),
             // uid 0 is nobody's session's user: root of a session is not its user.
-            Right::ControlSession { user } => {
-                self.include(caller) || user.is_some_and(|uid| uid != 0 && uid == caller.uid)
+            Right::ControlSession { session, user } => {
+                let near = match caller.origin {
+                    Origin::Outside => true,
+                    Origin::Session { id, .. } => id == session,
+                };
+                self.include(caller) || near && user.is_some_and(|uid| uid != 0 && uid == caller.uid)
             }
         }
     }

@@ -55,7 +55,7 @@ impl System {
     /// The session's own user and administrators may control it. Who may not is told so before he is told what state it is in.
     fn controlled(&self, caller: &Caller, session: SessionId) -> Result<(), system::Refusal> {
         let user = self.sessions.table.get(&session).map(|session| session.user.uid);
-        let allowed = self.administrators.allow(caller, Right::ControlSession { user });
+        let allowed = self.administrators.allow(caller, Right::ControlSession { session, user });
         match (allowed, user) {
             (_, None) if session != SESSION_ZERO => Err(no(Refusal::NoSuchSession)),
             (false, _) => Err(system::Refusal::AccessDenied),

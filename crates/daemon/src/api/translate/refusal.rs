@@ -69,7 +69,7 @@ pub fn session(tried: &str, refusal: Refusal) -> session::Error {
         Refusal::AccessDenied => Error::AccessDenied(refused(
             5,
             format!("this account may not {tried}"),
-            "a session's own user and administrators may",
+            "a session's own user may, outside or in that session, and administrators",
         )),
         Refusal::NotReady => Error::NotReady(not_ready(tried)),
         Refusal::ShutdownInProgress => Error::ShutdownInProgress(shutdown_in_progress(tried)),
