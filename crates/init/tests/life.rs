@@ -5,7 +5,7 @@ mod common;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use common::{Host, root, shell_plan, user_plan};
+use common::{Host, root, shell_plan, user_plan, wait_for};
 use session0_model::id::LaunchId;
 use session0_model::launch::exit::{ExitStatus, LaunchPhase};
 use session0_model::launch::plan::{Limits, Role};
@@ -144,17 +144,6 @@ fn another_process_can_become_the_main_one() {
         }
         host.say(&ToInit::Kill { unit: unit.into() });
         host.until("GroupEmpty", |said| matches!(said, FromInit::GroupEmpty { .. }));
-    }
-}
-
-fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(10);
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < end, "it did not happen");
-        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

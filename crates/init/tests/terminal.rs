@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use common::{GROUP, Host, PASSWD, root, user_plan};
+use common::{GROUP, Host, PASSWD, root, user_plan, wait_for};
 use session0_model::id::LaunchId;
 use session0_model::launch::exit::{ExitStatus, LaunchPhase};
 use session0_model::launch::plan::{Environment, LaunchPlan, Size, Streams};
@@ -125,17 +125,6 @@ fn a_shell_has_job_control() {
     person.types("\x03");
     person.does("echo");
     assert!(sleeps(&host));
-}
-
-fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(10);
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < end, "it did not happen");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 #[test]

@@ -450,3 +450,15 @@ pub fn shell_plan(script: &str) -> LaunchPlan {
 pub fn user_plan(script: &str) -> LaunchPlan {
     LaunchPlan { uid: 64001, gid: 64001, capabilities: 0, elevation: Elevation::Deny, ..shell_plan(script) }
 }
+
+/// Looks until it is there.
+pub fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "it did not happen");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
