@@ -15,6 +15,7 @@ use session0_model::id::{LaunchId, LogonId, RequestId, SESSION_ZERO, ServiceName
 use session0_model::logon::wire::ToLogon;
 use session0_model::system::{ExitReason, Input, Refusal, Reply, Request, System};
 use session0_model::time::Time;
+use session0_sys::facility::{Probe, Without};
 use session0_sys::process::now;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -380,8 +381,9 @@ impl Host for Core {
     }
 
     fn degraded(&self) -> Vec<(String, String)> {
-        // Whatever is missing was accepted: without that the daemon does not start.
-        let missing = crate::facility::probes().iter().filter(|probe| !probe.found);
+        // Whatever is missing was accepted: without that the daemon does not start. What nobody need accept is for doctor.
+        let accepted = |probe: &&Probe| !probe.found && probe.without != Without::Always;
+        let missing = crate::facility::probes().iter().filter(accepted);
         let mut degraded: Vec<(String, String)> =
             missing.map(|probe| (probe.name.to_owned(), probe.lost.to_owned())).collect();
         let keeper = self.with(|state| state.place.paths.run().join("keeper.lock"));
