@@ -12,6 +12,7 @@ use std::time::Duration;
 use session0_model::access::Caller;
 use session0_model::event::Event;
 use session0_model::id::{LaunchId, LogonId, RequestId, SESSION_ZERO, ServiceName, SessionId, ViewerId};
+use session0_model::logon::name::AccountName;
 use session0_model::logon::wire::ToLogon;
 use session0_model::system::{ExitReason, Input, Refusal, Reply, Request, System};
 use session0_model::time::Time;
@@ -378,6 +379,10 @@ impl Host for Core {
                 dependents: state.system.dependents(service),
             }
         })
+    }
+
+    fn uid_of(&self, account: &AccountName) -> Option<u32> {
+        crate::config::built_in_uid(&self.with(|state| state.place.paths.published_accounts()), account)
     }
 
     fn degraded(&self) -> Vec<(String, String)> {

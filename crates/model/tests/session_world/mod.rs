@@ -706,7 +706,7 @@ impl World {
     }
 
     pub fn account(&mut self, caller: Caller, task: Task) -> RequestId {
-        self.request(caller, Request::Account(AccountRequest(task)))
+        self.request(caller, Request::Account(AccountRequest { task, uid: None }))
     }
 
     pub fn abandon(&mut self) -> bool {
