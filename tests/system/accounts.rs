@@ -53,6 +53,40 @@ fn an_account_with_a_session_is_not_removed() {
 }
 
 #[test]
+fn an_account_that_a_file_names_is_not_removed() {
+    if !needs_root("an_account_that_a_file_names_is_not_removed") {
+        return;
+    }
+    let host = HostBuilder::new().start();
+    for name in ["admin", "runner", "caretaker"] {
+        host.person(name);
+    }
+    let settings = host.root().join("etc/session0/host.toml");
+    let before = fs::read_to_string(&settings).unwrap_or_default();
+    fs::write(&settings, format!("{before}[administrators]\nusers = [\"admin\"]\n")).unwrap();
+    let services = host.root().join("etc/session0/services");
+    let command = "command = [\"/bin/true\"]\nstart = \"demand\"\n";
+    fs::write(services.join("run.toml"), format!("{command}account = \"runner\"\n")).unwrap();
+    fs::write(services.join("ask.toml"), format!("{command}control = {{ users = [\"caretaker\"] }}\n"))
+        .unwrap();
+    host.s0(&["reload"]).ok();
+    let named = [("admin", "host.toml"), ("runner", "services/run.toml"), ("caretaker", "services/ask.toml")];
+    for (name, file) in named {
+        let run = host.s0(&["account", "remove", name]);
+        assert_eq!(run.code, 1, "{name}");
+        assert!(run.err.contains(&format!("in {file} names it")), "{}", run.err);
+        assert!(run.err.contains("take it out of"), "{}", run.err);
+    }
+    fs::write(&settings, before).unwrap();
+    fs::remove_file(services.join("run.toml")).unwrap();
+    fs::write(services.join("ask.toml"), command).unwrap();
+    host.s0(&["reload"]).ok();
+    for (name, _) in named {
+        host.s0(&["account", "remove", name]).ok();
+    }
+}
+
+#[test]
 fn a_removed_accounts_uid_is_given_to_nobody() {
     if !needs_root("a_removed_accounts_uid_is_given_to_nobody") {
         return;

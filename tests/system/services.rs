@@ -285,6 +285,40 @@ fn reload_says_what_takes_effect_when() {
 }
 
 #[test]
+fn a_reload_that_leaves_something_as_it_was_says_so_with_its_exit_code() {
+    if !needs_root("a_reload_that_leaves_something_as_it_was_says_so_with_its_exit_code") {
+        return;
+    }
+    let host = HostBuilder::new().service("a", SLEEPER).start();
+    let directory = host.root().join("etc/session0");
+    let [settings, services] = ["host.toml", "services"].map(|name| directory.join(name));
+    let good = std::fs::read_to_string(&settings).unwrap_or_default();
+    assert_eq!(host.s0(&["reload"]).code, 0);
+    let circle = |other: &str| format!("{SLEEPER}depends = ['{other}']\n");
+    let mistakes = [
+        (vec![("host.toml", "isolation = 3\n".to_owned())], "host.toml has errors"),
+        (vec![("services/a.toml", "command = 3\n".to_owned())], "left as it was: a"),
+        (vec![("services/b.toml", circle("c")), ("services/c.toml", circle("b"))], "b:"),
+    ];
+    for (files, said) in mistakes {
+        for (name, text) in files {
+            std::fs::write(directory.join(name), text).expect("ours");
+        }
+        for arguments in [&["reload"][..], &["reload", "--json"]] {
+            let run = host.s0(arguments);
+            assert_eq!(run.code, 1, "{arguments:?}: {run:?}");
+            assert!(arguments.len() == 2 || run.out.contains(said), "{said} in: {run:?}");
+        }
+        std::fs::write(&settings, &good).expect("ours");
+        std::fs::write(services.join("a.toml"), SLEEPER).expect("ours");
+    }
+    for name in ["b.toml", "c.toml"] {
+        std::fs::remove_file(services.join(name)).expect("ours");
+    }
+    assert_eq!(host.s0(&["reload"]).code, 0, "all is mended");
+}
+
+#[test]
 fn down_stops_everything_and_leaves_nothing() {
     if !needs_root("down_stops_everything_and_leaves_nothing") {
         return;

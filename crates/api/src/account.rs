@@ -71,6 +71,8 @@ errors! {
     TooMany(Refused),
     /// 2402: its user has a session.
     InUse(Refused),
+    /// 87: host.toml or a service's file names it, and could not be used without it.
+    Named(Refused),
     /// 1115: the host is shutting down.
     ShutdownInProgress(Refused),
     /// 1359: a fault of the host; its log has the details under this id.
@@ -93,6 +95,6 @@ interface! {
     method "Disable" (Disable) -> Begun;
     /// Logons again. Administrators may.
     method "Enable" (Enable) -> Begun;
-    /// The account goes. Refused while it has a session. Administrators may.
+    /// The account goes. Refused while it has a session, or the configuration names it. Administrators may.
     method "Remove" (Remove) -> Begun;
 }

@@ -1,8 +1,10 @@
 //! Talking a conversation with the host through: prompts are answered by whoever sits at the terminal, or with a line that was read.
 
+use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use session0::logon::{Account, Conversation, LoggedOn, Said};
 
 use crate::context::Context;
@@ -30,6 +32,8 @@ pub enum Answers {
 impl Answers {
     /// As `--password-stdin` says.
     pub fn new(tried: &str, password_stdin: PasswordFrom, prompts: u32) -> Result<Answers, Failure> {
+        forbid_dumps()
+            .map_err(|error| Failure::fault(tried, format!("core dumps cannot be forbidden: {error}")))?;
         match password_stdin {
             PasswordFrom::Prompt => Ok(Answers::NotYet),
             PasswordFrom::Input => {
@@ -38,6 +42,14 @@ impl Answers {
             }
         }
     }
+}
+
+/// From here on a password may be in our memory, and is to be in no core file, wherever the machine would put one. The limit alone does
+/// not bind a pipe that takes core files; not to be dumpable ends with an exec, as of the terminal's guard, and the limit does not. Nothing
+/// of others' is started after this.
+fn forbid_dumps() -> io::Result<()> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?)
 }
 
 /// `--password-stdin`.
@@ -148,7 +160,7 @@ fn untyped(tried: &str, waited: Result<(), Untyped>) -> Result<(), Failure> {
 }
 
 /// The terminal does not do what terminals do.
-pub fn terminal_failed(tried: &str, error: &std::io::Error) -> Failure {
+pub fn terminal_failed(tried: &str, error: &io::Error) -> Failure {
     Failure::fault(tried, format!("the terminal cannot be used: {error}"))
 }
 

@@ -1,9 +1,12 @@
 //! The command line where no host is: what it says, on which stream, and with which exit code.
 
 use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 fn s0(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_s0"));
@@ -212,4 +215,39 @@ fn up_without_root_is_not_permitted_and_says_sudo() {
         assert_eq!(output.status.code(), Some(3), "{output:?}");
         assert!(err(&output).contains("sudo s0 up"), "{output:?}");
     }
+}
+
+/// It waits for the password then. The files in /proc of what is not dumpable are root's, whose ever the process is: root's own would say
+/// nothing.
+#[test]
+fn who_asks_for_a_password_leaves_no_core_file() {
+    let scratch = Scratch::new("core");
+    std::fs::set_permissions(&scratch.0, PermissionsExt::from_mode(0o755)).unwrap();
+    let program = scratch.0.join("s0");
+    std::fs::copy(env!("CARGO_BIN_EXE_s0"), &program).unwrap();
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    let mut command = Command::new(program);
+    command.args(["account", "passwd", "alice", "--password-stdin"]).current_dir("/");
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    if rustix::process::getuid().is_root() {
+        command.uid(65534);
+    }
+    let mut child = command.spawn().unwrap();
+    let limits = PathBuf::from(format!("/proc/{}/limits", child.id()));
+    let forbidden = || {
+        let text = std::fs::read_to_string(&limits).unwrap();
+        let core = text.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        let none = core.split_whitespace().filter(|word| *word == "0").count() == 2;
+        none && std::fs::metadata(&limits).unwrap().uid() == 0
+    };
+    let until = Instant::now() + Duration::from_secs(20);
+    let mut done = forbidden();
+    while !done && Instant::now() < until {
+        std::thread::yield_now();
+        done = forbidden();
+    }
+    let asks = child.try_wait().unwrap().is_none();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(done && asks, "core files: {done}, still asking: {asks}");
 }

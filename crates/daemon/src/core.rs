@@ -12,9 +12,11 @@ use std::time::Duration;
 use session0_model::access::Caller;
 use session0_model::event::Event;
 use session0_model::id::{LaunchId, LogonId, RequestId, SESSION_ZERO, ServiceName, SessionId, ViewerId};
+use session0_model::logon::name::AccountName;
 use session0_model::logon::wire::ToLogon;
 use session0_model::system::{ExitReason, Input, Refusal, Reply, Request, System};
 use session0_model::time::Time;
+use session0_sys::facility::{Probe, Without};
 use session0_sys::process::now;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -379,9 +381,14 @@ impl Host for Core {
         })
     }
 
+    fn uid_of(&self, account: &AccountName) -> Option<u32> {
+        crate::config::built_in_uid(&self.with(|state| state.place.paths.published_accounts()), account)
+    }
+
     fn degraded(&self) -> Vec<(String, String)> {
-        // Whatever is missing was accepted: without that the daemon does not start.
-        let missing = crate::facility::probes().iter().filter(|probe| !probe.found);
+        // Whatever is missing was accepted: without that the daemon does not start. What nobody need accept is for doctor.
+        let accepted = |probe: &&Probe| !probe.found && probe.without != Without::Always;
+        let missing = crate::facility::probes().iter().filter(accepted);
         let mut degraded: Vec<(String, String)> =
             missing.map(|probe| (probe.name.to_owned(), probe.lost.to_owned())).collect();
         let keeper = self.with(|state| state.place.paths.run().join("keeper.lock"));

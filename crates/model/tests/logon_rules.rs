@@ -9,12 +9,13 @@ use session0_model::id::{LogonId, SESSION_ZERO, ServiceName, SessionId};
 use session0_model::launch::plan::{Size, Streams};
 use session0_model::limit;
 use session0_model::logon::Wish;
+use session0_model::logon::refusal::{NamedBy, Refusal as LogonRefusal};
 use session0_model::logon::wire::{
     AccountChange, FromLogon, HomeFate, LogonFailure, OldPassword, Task, User,
 };
 use session0_model::session::Policy;
 use session0_model::session::status::ConnectState;
-use session0_model::system::{Effect, HostRequest, Request, Wait};
+use session0_model::system::{AccountRequest, Effect, HostRequest, Input, Refusal, Request, Wait};
 
 const TERMINAL: Streams = Streams::Terminal(Size { rows: 24, columns: 80 });
 const ONE: SessionId = SessionId(1);
@@ -238,6 +239,25 @@ fn an_account_in_use_is_not_removed() {
     world.try_init_dies(ONE);
     let gone = world.account(root(), remove(account(ALICE)));
     assert_eq!(world.code(gone), 0);
+}
+
+#[test]
+fn an_account_that_the_configuration_names_is_not_removed() {
+    let mut world = alice();
+    let task = Task::Remove { account: account(BOB), home: HomeFate::Kept };
+    let remove = |world: &mut World| {
+        world.request(root(), Request::Account(AccountRequest { task: task.clone(), uid: Some(BOB) }))
+    };
+    let mut configuration = world.configuration.clone();
+    configuration.administrators.0.uids = vec![BOB];
+    world.step(Input::Loaded(configuration.clone()));
+    let named = remove(&mut world);
+    let by = Refusal::Logon(LogonRefusal::Named(NamedBy::Administrators));
+    assert_eq!((world.code(named), world.answers.get(&named)), (87, Some(&Err(by))));
+    configuration.administrators.0.uids = vec![ALICE];
+    world.step(Input::Loaded(configuration));
+    let other = remove(&mut world);
+    assert_eq!(world.code(other), 0);
 }
 
 #[test]

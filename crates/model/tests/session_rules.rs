@@ -529,6 +529,22 @@ fn in_xp_the_death_of_session_0_takes_its_user_with_it() {
 }
 
 #[test]
+fn a_daemon_that_finds_session_0_made_knows_that_its_walls_are_down() {
+    for (isolation, first) in [(Isolation::Xp, SESSION_ZERO), (Isolation::Vista, ONE)] {
+        let mut world = World::new(policy(isolation, 1, HangUp::Disconnect));
+        // What host.toml says by now is for the next Session 0.
+        let other = if isolation == Isolation::Xp { Isolation::Vista } else { Isolation::Xp };
+        world.configuration.sessions.isolation = other;
+        // It is made, and the daemon dies before it has heard so.
+        assert!(world.making.remove(&SESSION_ZERO));
+        world.inits.insert(SESSION_ZERO, world.made(SESSION_ZERO));
+        world.kill_daemon();
+        assert_eq!(world.system.isolation(), isolation);
+        assert_eq!(world.log_on(ALICE, Wish::Any), first);
+    }
+}
+
+#[test]
 fn a_session_0_of_an_older_init_is_shared_with_nobody() {
     let mut world = World::new(policy(Isolation::Xp, 1, HangUp::Disconnect));
     world.making.clear();

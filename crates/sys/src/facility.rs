@@ -25,8 +25,29 @@ pub struct Probe {
     pub detail: String,
     /// What is lost without it.
     pub lost: &'static str,
-    /// The word for `accept = [...]` in host.toml; `None` where nothing works without it.
-    pub accept: Option<&'static str>,
+    /// Whether a host starts without it.
+    pub without: Without,
+}
+
+/// Whether a host starts where a facility is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Without {
+    /// Never: nothing works.
+    Never,
+    /// Where the administrator accepted it with this word: `accept = [...]` in host.toml.
+    Accepted(&'static str),
+    /// Always: most kernels lack it, and no wall of a session is made of it.
+    Always,
+}
+
+impl Probe {
+    /// The word for `accept = [...]`, if there is one.
+    pub fn accept(&self) -> Option<&'static str> {
+        match self.without {
+            Without::Accepted(word) => Some(word),
+            Without::Never | Without::Always => None,
+        }
+    }
 }
 
 /// What a facility is tried with: what was seen, or why it does not work.
@@ -37,7 +58,7 @@ struct Entry {
     name: &'static str,
     trial: Trial,
     lost: &'static str,
-    accept: Option<&'static str>,
+    without: Without,
 }
 
 /// Tries everything a session is made of. As root; takes some milliseconds. What a trial changes, it changes in a
@@ -61,7 +82,7 @@ fn run(entry: &Entry) -> Probe {
         found,
         detail,
         lost: entry.lost,
-        accept: entry.accept,
+        without: entry.without,
     }
 }
 
@@ -73,42 +94,42 @@ const TABLE: &[Entry] = &[
         name: "capabilities",
         trial: capabilities,
         lost: EVERYTHING,
-        accept: None,
+        without: Without::Never,
     },
     Entry {
         facility: Facilities::NAMESPACES,
         name: "namespaces",
         trial: namespaces,
         lost: EVERYTHING,
-        accept: None,
+        without: Without::Never,
     },
     Entry {
         facility: Facilities::MOUNT_API,
         name: "mount by descriptor",
         trial: mount_api,
         lost: EVERYTHING,
-        accept: None,
+        without: Without::Never,
     },
     Entry {
         facility: Facilities::CGROUP_KILL,
         name: "control groups v2",
         trial: cgroup_kill,
         lost: EVERYTHING,
-        accept: None,
+        without: Without::Never,
     },
     Entry {
         facility: Facilities::PEER_PIDFD,
         name: "process descriptors of socket peers",
         trial: peer_pidfd,
         lost: "everything: a caller cannot be told from another of the same number",
-        accept: None,
+        without: Without::Never,
     },
     Entry {
         facility: Facilities::SECCOMP,
         name: "seccomp filters",
         trial: seccomp_filter,
         lost: "everything: programs could type into terminals and load kernel code",
-        accept: None,
+        without: Without::Never,
     },
     Entry {
         facility: Facilities::LANDLOCK_SCOPES,
@@ -116,70 +137,77 @@ const TABLE: &[Entry] = &[
         trial: landlock_scopes,
         lost: "abstract sockets of the machine can be reached from a session, and one wall of two against \
                tracing processes outside is gone",
-        accept: Some("landlock"),
+        without: Without::Accepted("landlock"),
     },
     Entry {
         facility: Facilities::DEVICE_POLICY,
         name: "device policy",
         trial: device_policy,
         lost: "only missing nodes and missing CAP_MKNOD keep a session from the machine's devices",
-        accept: Some("device-policy"),
+        without: Without::Accepted("device-policy"),
     },
     Entry {
         facility: Facilities::CGROUP_FREEZE,
         name: "freezer",
         trial: cgroup_freeze,
         lost: "programs cannot be paused",
-        accept: Some("freeze"),
+        without: Without::Accepted("freeze"),
     },
     Entry {
         facility: Facilities::LIMIT_MEMORY,
         name: "memory limits",
         trial: || controller(Controller::Memory),
         lost: "a service can use all of the machine's memory",
-        accept: Some("memory"),
+        without: Without::Accepted("memory"),
     },
     Entry {
         facility: Facilities::LIMIT_TASKS,
         name: "task limits",
         trial: || controller(Controller::Tasks),
         lost: "a fork bomb in a service is the machine's fork bomb",
-        accept: Some("tasks"),
+        without: Without::Accepted("tasks"),
     },
     Entry {
         facility: Facilities::LIMIT_CPU,
         name: "cpu limits",
         trial: || controller(Controller::Cpu),
         lost: "a service can use all of the machine's processor time",
-        accept: Some("cpu"),
+        without: Without::Accepted("cpu"),
     },
     Entry {
         facility: Facilities::HIDEPID,
         name: "hidden processes",
         trial: hidepid,
         lost: "a service sees the names and arguments of other services' processes",
-        accept: Some("hidepid"),
+        without: Without::Accepted("hidepid"),
     },
     Entry {
         facility: Facilities::PIDFD_INFO,
         name: "process information by descriptor",
         trial: pidfd_info,
         lost: "messages of a process that ended at once cannot be attributed to its service",
-        accept: Some("pidfd-info"),
+        without: Without::Accepted("pidfd-info"),
     },
     Entry {
         facility: Facilities::FANOTIFY,
         name: "file access permission events",
         trial: fanotify_permission,
         lost: "a service that opens a terminal only sees that there is none: nobody is told that it waits",
-        accept: Some("fanotify"),
+        without: Without::Accepted("fanotify"),
     },
     Entry {
         facility: Facilities::KEYRING,
         name: "session keyrings",
         trial: keyring,
         lost: "nothing while the key calls are denied, as they are",
-        accept: Some("keyring"),
+        without: Without::Accepted("keyring"),
+    },
+    Entry {
+        facility: Facilities::DESCRIPTOR_REFUSAL,
+        name: "refusal of clients' descriptors",
+        trial: descriptor_refusal,
+        lost: "whoever reaches an API socket can hold the daemon up with a descriptor that is slow to close",
+        without: Without::Always,
     },
 ];
 
@@ -381,6 +409,17 @@ fn keyring() -> io::Result<String> {
     Ok("one for each session".into())
 }
 
+fn descriptor_refusal() -> io::Result<String> {
+    let (ours, _client) = packet::pair()?;
+    match packet::try_refuse_descriptors(ours.as_fd()) {
+        Ok(()) => Ok("SO_PASSRIGHTS".into()),
+        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => {
+            Err(io::Error::other("the kernel has no SO_PASSRIGHTS (Linux 6.16)"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// The oldest kernel everything is promised on.
 pub const KERNEL_OLDEST: (u32, u32) = (6, 12);
 
@@ -411,7 +450,7 @@ mod tests {
         }
         for probe in probe() {
             println!("{:40} {} {}", probe.name, if probe.found { "found" } else { "MISSING" }, probe.detail);
-            assert!(probe.found || probe.accept.is_some(), "{}: {}", probe.name, probe.detail);
+            assert!(probe.found || probe.without != Without::Never, "{}: {}", probe.name, probe.detail);
         }
         let place = trial_place(&Mounts::find().unwrap()).unwrap();
         assert!(!place.join(format!("{TRIAL}{}", std::process::id())).exists());

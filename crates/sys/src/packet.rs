@@ -74,10 +74,15 @@ pub fn listen_stream(path: &Path, mode: u32, backlog: i32) -> io::Result<OwnedFd
 /// of one is then the receiver's, and a TCP socket that lingers, or a file of somebody's own file system, makes that wait for as
 /// long as its sender likes. Kernels before 6.16 cannot refuse, and there it stays so.
 pub fn refuse_descriptors(socket: BorrowedFd<'_>) -> io::Result<()> {
-    match crate::datagram::set_option(socket, SO_PASSRIGHTS, 0) {
+    match try_refuse_descriptors(socket) {
         Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Ok(()),
         other => other,
     }
+}
+
+/// The same, and ENOPROTOOPT where the kernel cannot.
+pub(crate) fn try_refuse_descriptors(socket: BorrowedFd<'_>) -> io::Result<()> {
+    crate::datagram::set_option(socket, SO_PASSRIGHTS, 0)
 }
 
 fn listen_typed(path: &Path, kind: SocketType, mode: u32, backlog: i32) -> io::Result<OwnedFd> {
@@ -243,7 +248,7 @@ mod tests {
     #[test]
     fn a_client_cannot_hand_over_descriptors() {
         let (probe, _) = pair().unwrap();
-        if crate::datagram::set_option(probe.as_fd(), SO_PASSRIGHTS, 0).is_err() {
+        if try_refuse_descriptors(probe.as_fd()).is_err() {
             return eprintln!("SKIPPED: descriptors cannot be refused by this kernel (6.16 and newer can)");
         }
         let file = std::fs::File::open("/dev/null").unwrap();

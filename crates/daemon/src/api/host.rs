@@ -8,6 +8,7 @@ use std::rc::Rc;
 use session0_model::access::Caller;
 use session0_model::event::Event;
 use session0_model::id::{LaunchId, LogonId, ServiceName, SessionId};
+use session0_model::logon::name::AccountName;
 use session0_model::service::status::Status;
 use session0_model::system::{HostStatus, Refusal, Reply, Request};
 use session0_model::time::Time;
@@ -91,6 +92,11 @@ pub trait Host: Clone + 'static {
     fn configured(&self, service: &ServiceName) -> Configured {
         let _ = service;
         Configured::default()
+    }
+    /// The uid of a built-in account.
+    fn uid_of(&self, account: &AccountName) -> Option<u32> {
+        let _ = account;
+        None
     }
     /// What this machine lacks and the administrator accepted to be without: name, and what is lost.
     fn degraded(&self) -> Vec<(String, String)> {

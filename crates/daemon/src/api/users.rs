@@ -171,7 +171,11 @@ fn begun<H: Host>(host: &H, logon: LogonId) -> Result<Answer, session0_api::erro
 pub async fn account_call<H: Host>(host: &H, caller: &Caller, call: &Call) -> Result<Answer, Answer> {
     let (tried, task) = task(call)?;
     let refuse = |error: &account::Error| Answer::Reply(message(error));
-    match host.request(caller.clone(), Request::Account(AccountRequest(task))).await {
+    let uid = match &task {
+        Task::Remove { account, .. } => host.uid_of(account),
+        _ => None,
+    };
+    match host.request(caller.clone(), Request::Account(AccountRequest { task, uid })).await {
         Ok(Reply::Conversation(logon)) => {
             begun(host, logon).map_err(|what| refuse(&account::Error::InternalError(what)))
         }

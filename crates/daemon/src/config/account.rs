@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use session0_model::logon::name::AccountName;
 use session0_model::logon::wire::User;
 
 /// One account.
@@ -147,6 +148,13 @@ impl Accounts {
         uids.dedup();
         uids
     }
+}
+
+/// The uid of a built-in account, by the published list.
+pub fn built_in_uid(published: &Path, name: &AccountName) -> Option<u32> {
+    let built_in = super::file::read_trusted(published, FILE_MAX).ok()?;
+    let account = built_in.lines().filter_map(passwd_line).find(|account| account.name == name.as_str())?;
+    Some(account.uid)
 }
 
 /// The texts of a session's `/etc/passwd` and `/etc/group`.

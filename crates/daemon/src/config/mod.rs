@@ -26,7 +26,7 @@ use crate::paths::Paths;
 use problem::Source;
 use service::{Context, Written};
 
-pub use account::Accounts;
+pub use account::{Accounts, built_in_uid};
 pub use environment::Machine;
 pub use environment::{NOTIFY_SOCKET, PATH as PROGRAM_PATH};
 pub use problem::Problem;

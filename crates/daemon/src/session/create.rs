@@ -7,6 +7,7 @@ use session0_model::id::SessionId;
 use session0_model::launch::plan::Limits;
 use session0_model::launch::session_plan::{Facilities, SessionKind, SessionPlan};
 use session0_model::launch::wire::{FromInit, ToInit};
+use session0_model::system::WALLS_DOWN;
 use session0_sys::cgroup::{SessionGroups, SessionLimits};
 use session0_sys::device_policy::{self, OwnTerminal};
 use session0_sys::fault::{Context as _, Fault};
@@ -107,6 +108,10 @@ async fn prepare(link: &Link, mut incoming: Incoming, making: Making) -> Result<
     let text = |error: io::Error| format!("its init cannot be spoken to: {error}");
     let mut replay = link::hello(link, &mut incoming).await.map_err(text)?;
     let Making { plan, kind, .. } = making;
+    if let SessionKind::Xp(_) = kind {
+        // Before there is anything without walls: a daemon that finds it must know what it finds.
+        link.say(&ToInit::Store { key: WALLS_DOWN.to_owned(), bytes: b"xp".to_vec() });
+    }
     link.say(&match kind {
         // As every init knows it.
         SessionKind::Services => ToInit::Prepare(plan),
@@ -142,5 +147,65 @@ async fn finish(pidfd: OwnedFd, why: String) -> String {
     match exit.filter(|_| by_itself) {
         Some(status) => format!("{why} (wait status {status:#x})"),
         None => why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use session0_model::launch::session_plan::{Shown, Sizes};
+    use session0_model::launch::wire::{PROTOCOL, decode, encode};
+    use session0_model::limit::PACKET_MAX;
+    use session0_sys::packet::Received;
+
+    fn plan() -> SessionPlan {
+        SessionPlan {
+            session: SessionId(0),
+            facilities: Facilities::empty(),
+            capabilities: 0,
+            read_only: Vec::new(),
+            hidden: Vec::new(),
+            expose_root: String::new(),
+            state_root: String::new(),
+            sizes: Sizes { tmp: 0, shm: 0, run: 0 },
+            proc_gid: 0,
+            terminals_max: 0,
+            tripwire_uids: Vec::new(),
+        }
+    }
+
+    /// What an init is told that agrees to everything.
+    async fn told(kind: SessionKind) -> Vec<ToInit> {
+        let (ours, init) = packet::pair().unwrap();
+        let (link, incoming) = Link::over(ours).unwrap();
+        let hello = FromInit::Hello { protocol: PROTOCOL, session: SessionId(0), prepared: false };
+        let mut agreed = Vec::new();
+        for message in [hello, FromInit::Replayed, FromInit::Prepared] {
+            encode(&message, &mut agreed);
+        }
+        packet::send(init.as_fd(), &agreed, &[]).unwrap();
+        let limits = Limits::default();
+        assert!(prepare(&link, incoming, Making { limits, plan: plan(), kind }).await.is_ok());
+        let mut told = Vec::new();
+        let mut buffer = vec![0; PACKET_MAX];
+        while let Received::Packet { length, .. } = packet::receive(init.as_fd(), &mut buffer).unwrap() {
+            let mut rest = &buffer[..length];
+            while !rest.is_empty() {
+                let (message, after) = decode(rest).unwrap();
+                told.push(message);
+                rest = after;
+            }
+        }
+        told
+    }
+
+    #[test]
+    fn that_the_walls_are_down_is_kept_before_they_are() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let xp = SessionKind::Xp(Shown::default());
+        let kept = ToInit::Store { key: WALLS_DOWN.to_owned(), bytes: b"xp".to_vec() };
+        let told_of = |kind| runtime.block_on(told(kind));
+        assert_eq!(told_of(xp.clone())[1..], [kept, ToInit::PrepareKind { plan: plan(), kind: xp }]);
+        assert_eq!(told_of(SessionKind::Services)[1..], [ToInit::Prepare(plan())]);
     }
 }

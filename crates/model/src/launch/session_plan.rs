@@ -45,6 +45,8 @@ bitflags! {
         const KEYRING = 1 << 14;
         /// The capabilities a session is made with, and those it gives its programs. Never optional.
         const CAPABILITIES = 1 << 15;
+        /// SO_PASSRIGHTS: clients of the API cannot hand descriptors over. No session is made of it: always optional.
+        const DESCRIPTOR_REFUSAL = 1 << 16;
     }
 }
 

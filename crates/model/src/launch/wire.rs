@@ -10,7 +10,7 @@
 //!     │── Hello ───────────────────────────────▶│
 //!     │◀── Stored* Kept* Alive* Exited* ────────│ what the one before knew, and has not acknowledged
 //!     │◀───────────────────────────── Replayed ─│
-//!     │── Prepare (only if nothing is stored) ─▶│ makes the session
+//!     │── Prepare (only if not yet prepared) ──▶│ makes the session
 //!     │◀───────────── Kept* then Prepared ──────│
 //!     │── Launch, Store, Keep, Signal ... ─────▶│
 //!     │◀── Launched, LaunchFailed, Exited ... ──│

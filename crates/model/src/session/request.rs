@@ -16,9 +16,10 @@ use crate::id::{LaunchId, LogonId, RequestId, SESSION_ZERO, SessionId};
 use crate::launch::plan::Streams;
 use crate::limit;
 use crate::logon::name::AccountName;
-use crate::logon::refusal::Refusal as LogonRefusal;
+use crate::logon::refusal::{NamedBy, Refusal as LogonRefusal};
 use crate::logon::table::{Purpose, Step};
 use crate::logon::wire::{FromLogon, OldPassword, Source, Task, ToLogon};
+use crate::service::table::File;
 use crate::system::turn::Turn;
 use crate::system::{self, AccountRequest, Effect, LogonRequest, Reply, SessionRequest, System, Wait};
 
@@ -182,7 +183,7 @@ impl System {
             return Err(system::Refusal::ShutdownInProgress);
         }
         let administrator = self.administrators.allow(caller, Right::Host);
-        let AccountRequest(mut task) = request;
+        let AccountRequest { mut task, uid } = request;
         match &mut task {
             // Everybody may try, with the old one: that is as good as logging on, and as slow.
             Task::Password { old, .. } => {
@@ -192,8 +193,12 @@ impl System {
             Task::Remove { account, .. } if self.has_session(account) => {
                 return Err(system::Refusal::Logon(LogonRefusal::InUse));
             }
-            Task::Remove { .. }
-            | Task::List
+            Task::Remove { .. } => {
+                if let Some(named) = uid.and_then(|uid| self.names(uid)) {
+                    return Err(system::Refusal::Logon(LogonRefusal::Named(named)));
+                }
+            }
+            Task::List
             | Task::Add { .. }
             | Task::Disable { .. }
             | Task::Enable { .. }
@@ -205,6 +210,21 @@ impl System {
             _ => None,
         };
         self.converse(turn, account, Purpose::Account, caller, task)
+    }
+
+    /// What of the configuration names this uid, as it is for the next start.
+    fn names(&self, uid: u32) -> Option<NamedBy> {
+        if self.administrators.0.uids.contains(&uid) {
+            return Some(NamedBy::Administrators);
+        }
+        let present = self.services.iter().filter(|service| service.file == File::Present);
+        present.map(|service| service.configured()).find_map(|definition| {
+            match (definition.plan.uid == uid, definition.control.uids.contains(&uid)) {
+                (true, _) => Some(NamedBy::Account(definition.name.clone())),
+                (false, true) => Some(NamedBy::Control(definition.name.clone())),
+                (false, false) => None,
+            }
+        })
     }
 
     fn has_session(&self, account: &AccountName) -> bool {

@@ -35,8 +35,9 @@ use crate::time::Time;
 
 /// The key of the host's record.
 const KEY: &str = "host";
-/// The key of the record that says that Session 0 was made with its walls down.
-const ISOLATION_KEY: &str = "isolation";
+/// The key of the record that says that Session 0 was made with its walls down. Not an effect stores it but who makes the
+/// session, before init is told what to make: a daemon that finds it made finds this too, whenever the one before died.
+pub const WALLS_DOWN: &str = "isolation";
 
 /// What a new daemon must know of the host. The first byte of the record is the format's version.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -93,7 +94,7 @@ impl System {
     fn recover(&mut self, turn: &mut Turn, mut recovered: Recovered) {
         let bytes = recovered.records.iter().find(|(key, _)| key == KEY).map(|(_, bytes)| bytes);
         let record = bytes.and_then(|bytes| HostRecord::read(bytes));
-        let xp = recovered.records.iter().any(|(key, _)| key == ISOLATION_KEY);
+        let xp = recovered.records.iter().any(|(key, _)| key == WALLS_DOWN);
         self.isolation = if xp { Isolation::Xp } else { Isolation::Vista };
         let fresh = record.is_none();
         let record = record.unwrap_or(HostRecord {
@@ -134,9 +135,6 @@ impl System {
         self.services.gate = Gate::Open;
         self.services.forget_stored();
         self.host_stored = None;
-        if self.isolation == Isolation::Xp {
-            turn.store(ISOLATION_KEY.to_string(), Vec::from(*b"xp"));
-        }
         self.services.begin_all_automatic(turn);
         self.services.settle(turn);
         turn.emit(Event::HostStarted);

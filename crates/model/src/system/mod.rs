@@ -28,6 +28,7 @@ use crate::session::zero::SessionZero;
 use crate::time::Time;
 
 pub use effect::{Effect, ExitReason};
+pub use host::WALLS_DOWN;
 pub use input::{Alive, Configuration, Input, Recovered, UnackedExit};
 pub use request::{
     AccountRequest, Dependents, HostPhase, HostRequest, HostStatus, LogonRequest, Refusal, ReloadReport,

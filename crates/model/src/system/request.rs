@@ -122,7 +122,12 @@ pub enum LogonRequest {
 
 /// About built-in accounts: what session0-logon is to do. The model decides who may, and whether an old password is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccountRequest(pub Task);
+pub struct AccountRequest {
+    /// What.
+    pub task: Task,
+    /// The account's uid, where there is such an account.
+    pub uid: Option<u32>,
+}
 
 /// About the host.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,10 +17,10 @@ use session0_model::logon::wire::{Entry, FromLogon, Task, ToLogon};
 use session0_model::logon::{Wanted, Wish};
 use session0_model::session::program::{Attachee, Client, ProgramLaunch, View, unit};
 use session0_model::session::status::{ConnectState, SessionStatus};
-use session0_model::session::{Happened, Policy};
+use session0_model::session::{Happened, Isolation, Policy};
 use session0_model::system::{
     AccountRequest, Alive, Configuration, Effect, Input, LogonRequest, Recovered, Refusal, Reply, Request,
-    SessionRequest, System, UnackedExit, Wait,
+    SessionRequest, System, UnackedExit, WALLS_DOWN, Wait,
 };
 use session0_model::time::Time;
 
@@ -508,9 +508,18 @@ impl World {
         if self.ending.contains(&id) || !self.making.remove(&id) {
             return false;
         }
-        self.inits.insert(id, Init::default());
+        self.inits.insert(id, self.made(id));
         self.step(Input::SessionCreated { session: id, protocol: 3 });
         true
+    }
+
+    /// What is there once a session is made, whether the daemon has heard that it is or not.
+    pub fn made(&self, id: SessionId) -> Init {
+        let mut init = Init::default();
+        if id == SESSION_ZERO && self.system.isolation() == Isolation::Xp {
+            init.records.insert(WALLS_DOWN.to_owned(), b"xp".to_vec());
+        }
+        init
     }
 
     pub fn try_making_fails(&mut self, id: SessionId) -> bool {
@@ -697,7 +706,7 @@ impl World {
     }
 
     pub fn account(&mut self, caller: Caller, task: Task) -> RequestId {
-        self.request(caller, Request::Account(AccountRequest(task)))
+        self.request(caller, Request::Account(AccountRequest { task, uid: None }))
     }
 
     pub fn abandon(&mut self) -> bool {

@@ -3,7 +3,7 @@
 use session0::api::host::ReloadReport;
 
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::output::Paint;
 use crate::words::count;
 
@@ -11,7 +11,8 @@ use crate::words::count;
 ///
 /// New automatic services are started. Nothing that runs is disturbed: a changed service takes its new file at its next start,
 /// a removed one goes when it is stopped. A file with errors leaves its service as it was; a new one with errors is no service
-/// yet. host.toml is read too: its comments say what takes effect at once and what when Session 0 is made the next time.
+/// yet. host.toml is read too: its comments say what takes effect at once and what when Session 0 is made the next time. If anything was
+/// left as it was because of errors, the exit code is 1, and the rest is done.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  s0 service check && s0 reload")]
 pub struct Args {}
@@ -25,7 +26,15 @@ pub fn run(context: &Context, _: &Args) -> Result<(), Failure> {
     } else {
         context.output.line(text(context, &report));
     }
-    Ok(())
+    match taken(&report) {
+        true => Ok(()),
+        false => Err(Failure::told(Kind::Refused)),
+    }
+}
+
+/// Whether all that is written is in force now, or will be.
+fn taken(report: &ReloadReport) -> bool {
+    report.errors == 0 && report.kept.is_empty() && !report.settings_kept
 }
 
 fn text(context: &Context, report: &ReloadReport) -> String {

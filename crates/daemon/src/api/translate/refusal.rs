@@ -4,7 +4,7 @@ use session0_api::error::{DependencyRefused, DependentsRefused, Refused, StartRe
 use session0_api::{account, host, logon, service, session};
 use session0_model::id::{BadName, ServiceName};
 use session0_model::logon::name::BadAccountName;
-use session0_model::logon::refusal::Refusal as LogonRefusal;
+use session0_model::logon::refusal::{NamedBy, Refusal as LogonRefusal};
 use session0_model::service::refusal::Refusal as ServiceRefusal;
 use session0_model::session::refusal::Refusal as SessionRefusal;
 use session0_model::system::Refusal;
@@ -127,7 +127,9 @@ pub fn logon(tried: &str, refusal: Refusal) -> logon::Error {
         }
         Refusal::NotReady => Error::NotReady(not_ready(tried)),
         Refusal::ShutdownInProgress => Error::ShutdownInProgress(shutdown_in_progress(tried)),
-        Refusal::Logon(other @ LogonRefusal::InUse) => Error::InternalError(misplaced(tried, other.code())),
+        Refusal::Logon(other @ (LogonRefusal::InUse | LogonRefusal::Named(_))) => {
+            Error::InternalError(misplaced(tried, other.code()))
+        }
         Refusal::Service(other) => Error::InternalError(misplaced(tried, other.code())),
         Refusal::Session(other) => Error::InternalError(misplaced(tried, other.code())),
     }
@@ -143,6 +145,7 @@ pub fn account(tried: &str, refusal: Refusal) -> account::Error {
             format!("could not {tried}: its user has a session"),
             "`s0 session list` shows it, `s0 session logoff` ends it",
         )),
+        Refusal::Logon(LogonRefusal::Named(by)) => Error::Named(named(tried, &by)),
         Refusal::AccessDenied | Refusal::Logon(LogonRefusal::AccessDenied) => {
             Error::AccessDenied(access_denied(tried))
         }
@@ -151,6 +154,22 @@ pub fn account(tried: &str, refusal: Refusal) -> account::Error {
         Refusal::Service(other) => Error::InternalError(misplaced(tried, other.code())),
         Refusal::Session(other) => Error::InternalError(misplaced(tried, other.code())),
     }
+}
+
+fn named(tried: &str, by: &NamedBy) -> Refused {
+    let (file, key, without) = match by {
+        NamedBy::Administrators => {
+            ("host.toml".to_owned(), "[administrators]", "the host would not start without it".to_owned())
+        }
+        NamedBy::Account(service) => (format!("services/{service}.toml"), "`account`", broken(service)),
+        NamedBy::Control(service) => (format!("services/{service}.toml"), "`control`", broken(service)),
+    };
+    let message = format!("could not {tried}: {key} in {file} names it, and {without}");
+    refused(87, message, format!("take it out of {file}, then `s0 reload`"))
+}
+
+fn broken(service: &ServiceName) -> String {
+    format!("{service} would be no service without it")
 }
 
 fn too_many_logons(tried: &str) -> Refused {
