@@ -163,6 +163,7 @@ mod tests {
             session: SessionId(0),
             facilities: Facilities::empty(),
             capabilities: 0,
+            elevation: session0_model::launch::plan::Elevation::Contained,
             read_only: Vec::new(),
             hidden: Vec::new(),
             expose_root: String::new(),
