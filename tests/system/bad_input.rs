@@ -324,6 +324,48 @@ fn a_client_cannot_hold_the_daemon_up_with_a_descriptor_that_is_slow_to_close() 
     host.s0(&["status"]).ok();
 }
 
+#[test]
+fn a_service_cannot_hold_the_daemon_up_with_a_descriptor_that_is_slow_to_close() {
+    if !needs_root("a_service_cannot_hold_the_daemon_up_with_a_descriptor_that_is_slow_to_close") {
+        return;
+    }
+    let builder = HostBuilder::new();
+    let slow = format!(
+        "command = [{:?}, 'notify-slow']\nkind = 'notify'\naccount = 'nobody'\nstart_timeout = '10m'\nrestart = 'never'\n",
+        builder.probe()
+    );
+    let host = builder.service("slow", &slow).service("a", SLEEPER).start();
+    host.wait_state("a", "Running");
+    let daemon = host.daemon_pid();
+    let before = children(daemon);
+    host.s0(&["service", "start", "slow", "--no-wait"]).ok();
+    // Its peers read nothing for as long as it lives, which it still does when all its messages are handled, and when these answer.
+    host.wait_log("slow", "barrier passed");
+    host.s0(&["session", "list"]).ok();
+    assert_eq!(host.state("a"), "Running");
+    assert_eq!(host.state("slow"), "StartPending");
+    assert!(!host.pids("slow").is_empty(), "it holds the peers");
+    assert_eq!(host.daemon_pid(), daemon);
+    eventually("nothing of it stays with the daemon", || children(daemon) == before && !has_tcp(daemon));
+}
+
+fn children(pid: i32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("it lives")
+}
+
+/// Whether a process has a TCP socket of this network open.
+fn has_tcp(pid: i32) -> bool {
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("a network");
+    let numbers: Vec<&str> = table.lines().filter_map(|line| line.split_ascii_whitespace().nth(9)).collect();
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it lives");
+    open.flatten().filter_map(|one| std::fs::read_link(one.path()).ok()).any(|link| {
+        let link = link.to_string_lossy().into_owned();
+        link.strip_prefix("socket:[")
+            .and_then(|rest| rest.strip_suffix(']'))
+            .is_some_and(|one| numbers.contains(&one))
+    })
+}
+
 fn before_6_16(release: &str) -> bool {
     let mut numbers = release.split(['.', '-']).map(|number| number.parse::<u32>().unwrap_or(0));
     (numbers.next(), numbers.next()) < (Some(6), Some(16))

@@ -10,9 +10,6 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::peer::Credentials;
 
-/// Descriptors taken from one datagram at most (sd_notify's BARRIER sends one); the kernel closes the rest.
-pub const DESCRIPTORS_MAX: usize = 8;
-
 /// Whether a datagram was longer than the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whole {
@@ -33,7 +30,8 @@ pub struct Datagram {
     pub sender: Option<Credentials>,
     /// The sending process; `None` if it was reaped before we read.
     pub pidfd: Option<OwnedFd>,
-    /// Descriptors that came with it. Dropping them closes them, which is what BARRIER waits for.
+    /// Descriptors that came with it, as far as there was room. Closing one may take as long as its sender likes: who cannot wait
+    /// takes the datagram by [`crate::holder`].
     pub descriptors: Vec<OwnedFd>,
 }
 
@@ -42,11 +40,7 @@ pub fn bind(path: &Path, mode: u32, receive_bytes: usize) -> io::Result<OwnedFd>
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
     rustix::net::sockopt::set_socket_passcred(&socket, true)?;
-    match set_option(socket.as_fd(), libc::SO_PASSPIDFD, 1) {
-        // Before Linux 6.5: the sender is then known by its credentials only.
-        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => {}
-        other => other?,
-    }
+    pass_pidfd(socket.as_fd(), 1)?;
     let bytes = libc::c_int::try_from(receive_bytes).unwrap_or(libc::c_int::MAX);
     if set_option(socket.as_fd(), libc::SO_RCVBUFFORCE, bytes).is_err() {
         set_option(socket.as_fd(), libc::SO_RCVBUF, bytes)?;
@@ -97,59 +91,120 @@ pub(crate) fn set_option(socket: BorrowedFd<'_>, option: libc::c_int, value: lib
 
 const CONTROL_BYTES: usize = 256;
 
+/// Room for control messages.
 #[repr(C, align(8))]
-struct Control([MaybeUninit<u8>; CONTROL_BYTES]);
+pub(crate) struct Control<const BYTES: usize>(pub(crate) [MaybeUninit<u8>; BYTES]);
 
 /// Takes one datagram, if there is one.
 pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<Datagram>> {
-    receive_with(socket, buffer, 0)
+    let mut control = Control([MaybeUninit::uninit(); CONTROL_BYTES]);
+    Ok(receive_with(socket, buffer, &mut control, 0)?.map(|(datagram, _)| datagram))
 }
 
 /// Looks at the next datagram, if there is one, and leaves it for [`receive`].
 pub fn peek(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<Datagram>> {
-    receive_with(socket, buffer, libc::MSG_PEEK)
+    let mut control = Control([MaybeUninit::uninit(); CONTROL_BYTES]);
+    Ok(receive_with(socket, buffer, &mut control, libc::MSG_PEEK)?.map(|(datagram, _)| datagram))
 }
 
-fn receive_with(
+/// Whether descriptors come with a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Descriptors {
+    /// None.
+    None,
+    /// At least one.
+    Some,
+}
+
+/// The same without taking a copy of any descriptor, and without the pidfd: all of the datagram that is known before somebody
+/// owns what came with it. Only for a socket that one process reads.
+pub fn look(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<(Datagram, Descriptors)>> {
+    // With room for the credentials alone, and nothing else asked for, what is cut off are descriptors. They stay in the queue, so
+    // that the kernel, which lets go of its copies of them, is not their last holder.
+    pass_pidfd(socket, 0)?;
+    let mut control = Control([MaybeUninit::uninit(); CREDENTIALS_BYTES]);
+    let looked = receive_with(socket, buffer, &mut control, libc::MSG_PEEK);
+    // Also for the next daemon, if we end between the two: whoever takes a datagram has looked at it.
+    pass_pidfd(socket, 1)?;
+    looked
+}
+
+// SAFETY: CMSG_SPACE only counts.
+const CREDENTIALS_BYTES: usize = unsafe { libc::CMSG_SPACE(size_of::<libc::ucred>() as _) } as usize;
+
+fn pass_pidfd(socket: BorrowedFd<'_>, value: libc::c_int) -> io::Result<()> {
+    match set_option(socket, libc::SO_PASSPIDFD, value) {
+        // Before Linux 6.5: the sender is then known by its credentials only.
+        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Ok(()),
+        other => other,
+    }
+}
+
+fn receive_with<const BYTES: usize>(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
+    control: &mut Control<BYTES>,
     flags: libc::c_int,
-) -> io::Result<Option<Datagram>> {
-    let mut control = Control([MaybeUninit::uninit(); CONTROL_BYTES]);
+) -> io::Result<Option<(Datagram, Descriptors)>> {
+    let mut datagram =
+        Datagram { length: 0, whole: Whole::Yes, sender: None, pidfd: None, descriptors: Vec::new() };
+    let received = receive_parts(socket, buffer, control, flags, |part| match part {
+        Part::Sender(sender) => datagram.sender = Some(sender),
+        Part::Pidfd(pidfd) => datagram.pidfd = pidfd,
+        Part::Descriptor(descriptor) => datagram.descriptors.push(descriptor),
+    })?;
+    let Some((length, flags)) = received else { return Ok(None) };
+    datagram.length = length;
+    if flags & libc::MSG_TRUNC != 0 {
+        datagram.whole = Whole::Cut;
+    }
+    let cut_off = flags & libc::MSG_CTRUNC != 0;
+    Ok(Some((datagram, if cut_off { Descriptors::Some } else { Descriptors::None })))
+}
+
+/// What control messages carry.
+pub(crate) enum Part {
+    /// Who sent it.
+    Sender(Credentials),
+    /// The same; `None`: it was reaped already.
+    Pidfd(Option<OwnedFd>),
+    /// One of those it sent.
+    Descriptor(OwnedFd),
+}
+
+/// Takes a datagram and gives away all that its control messages carry. Async-signal-safe if `take` is.
+pub(crate) fn receive_parts<const BYTES: usize>(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    control: &mut Control<BYTES>,
+    flags: libc::c_int,
+    take: impl FnMut(Part),
+) -> io::Result<Option<(usize, libc::c_int)>> {
     let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: every bit pattern is a valid `msghdr`; zero means no name, no buffers.
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
     header.msg_iov = &raw mut part;
     header.msg_iovlen = 1;
     header.msg_control = control.0.as_mut_ptr().cast();
-    header.msg_controllen = CONTROL_BYTES as _;
+    header.msg_controllen = BYTES as _;
     let flags = flags | libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT;
-    let length = loop {
+    loop {
         // SAFETY: `header` describes `buffer` and `control`, both alive and writable for the call.
         let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut header, flags) };
         if length >= 0 {
-            break length as usize;
+            each_part(&header, take);
+            return Ok(Some((length as usize, header.msg_flags)));
         }
         match io::Error::last_os_error() {
             error if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             error if error.kind() == io::ErrorKind::Interrupted => {}
             error => return Err(error),
         }
-    };
-    let cut = header.msg_flags & libc::MSG_TRUNC != 0;
-    let mut datagram = Datagram {
-        length,
-        whole: if cut { Whole::Cut } else { Whole::Yes },
-        sender: None,
-        pidfd: None,
-        descriptors: Vec::new(),
-    };
-    take_control(&header, &mut datagram);
-    Ok(Some(datagram))
+    }
 }
 
-/// Takes ownership of everything the control messages carry.
-fn take_control(header: &libc::msghdr, datagram: &mut Datagram) {
+/// Gives away ownership of everything the control messages carry.
+fn each_part(header: &libc::msghdr, mut take: impl FnMut(Part)) {
     // SAFETY: the kernel has filled the control buffer and its length in `header` (recvmsg returned without
     // error), so the CMSG_ functions walk only initialised bytes; the buffer is aligned for `cmsghdr`.
     unsafe {
@@ -159,18 +214,18 @@ fn take_control(header: &libc::msghdr, datagram: &mut Datagram) {
             let bytes = (*message).cmsg_len as usize - (data as usize - message as usize);
             match ((*message).cmsg_level, (*message).cmsg_type) {
                 (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) if bytes >= size_of::<libc::ucred>() => {
-                    datagram.sender = Some(data.cast::<libc::ucred>().read_unaligned().into());
+                    take(Part::Sender(data.cast::<libc::ucred>().read_unaligned().into()));
                 }
                 (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
                     for index in 0..bytes / size_of::<libc::c_int>() {
                         let descriptor = data.cast::<libc::c_int>().add(index).read_unaligned();
-                        datagram.descriptors.push(OwnedFd::from_raw_fd(descriptor));
+                        take(Part::Descriptor(OwnedFd::from_raw_fd(descriptor)));
                     }
                 }
                 (libc::SOL_SOCKET, SCM_PIDFD) if bytes >= size_of::<libc::c_int>() => {
                     // A negative number: the sender was reaped already.
                     let descriptor = data.cast::<libc::c_int>().read_unaligned();
-                    datagram.pidfd = (descriptor >= 0).then(|| OwnedFd::from_raw_fd(descriptor));
+                    take(Part::Pidfd((descriptor >= 0).then(|| OwnedFd::from_raw_fd(descriptor))));
                 }
                 _ => {}
             }

@@ -12,6 +12,7 @@ pub mod facility;
 pub mod fanotify;
 pub mod fault;
 pub mod files;
+pub mod holder;
 pub mod launch;
 pub mod lock;
 pub mod memory;

@@ -1,7 +1,10 @@
 //! Load and bad behaviour.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
 
 /// `N` numbered lines as fast as they go; `forever` does not end.
 pub fn lines(argument: &str) -> String {
@@ -112,4 +115,76 @@ pub fn sleep() -> String {
     loop {
         std::thread::sleep(std::time::Duration::from_secs(3600));
     }
+}
+
+/// Hands descriptors to the notify socket whose last close waits for as long as the sender likes: sockets with bytes that nobody
+/// takes, one alone and one after 252 others. Then asks by BARRIER whether all that was handled, and keeps the other ends.
+pub fn notify_slow() -> String {
+    // Who is held up by it all the same is held up for a minute, and the test fails rather than hangs.
+    // SAFETY: alarm(2) takes a number.
+    unsafe { libc::alarm(60) };
+    match slow_descriptors() {
+        Ok(_peers) => {
+            println!("barrier passed");
+            sleep()
+        }
+        Err(error) => error.to_string(),
+    }
+}
+
+fn slow_descriptors() -> std::io::Result<Vec<TcpStream>> {
+    let path = std::env::var("NOTIFY_SOCKET").map_err(std::io::Error::other)?;
+    let socket = UnixDatagram::unbound()?;
+    socket.connect(path)?;
+    let (first, first_peer) = lingering()?;
+    busy(&socket)?;
+    hand_over(&socket, b"FDSTORE=1", &[first.as_fd()])?;
+    let_go(first);
+    let (second, second_peer) = lingering()?;
+    let null = std::fs::File::open("/dev/null")?;
+    let mut many = vec![null.as_fd(); 252];
+    many.push(second.as_fd());
+    busy(&socket)?;
+    hand_over(&socket, b"FDSTORE=1", &many)?;
+    let_go(second);
+    let (mut passed, barrier) = std::io::pipe()?;
+    hand_over(&socket, b"BARRIER=1", &[barrier.as_fd()])?;
+    drop(barrier);
+    println!("handed over");
+    passed.read_exact(&mut [0]).expect_err("nobody writes to it");
+    Ok(vec![first_peer, second_peer])
+}
+
+/// A socket whose last close takes 1000 s, as long as its peer lives and does not read.
+fn lingering() -> std::io::Result<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let slow = TcpStream::connect(listener.local_addr()?)?;
+    let (peer, _) = listener.accept()?;
+    slow.set_nonblocking(true)?;
+    while (&slow).write(&[0; 1 << 16]).is_ok() {}
+    rustix::net::sockopt::set_socket_linger(&slow, Some(Duration::from_secs(1000)))?;
+    Ok((slow, peer))
+}
+
+/// Enough to do for the receiver that we close ours before it comes to what follows, so that its close is the last.
+fn busy(socket: &UnixDatagram) -> std::io::Result<()> {
+    (0..300).try_for_each(|_| socket.send(b"STATUS=busy").map(drop))
+}
+
+/// On a thread: should ours be the last all the same, it is that one that waits.
+fn let_go(slow: TcpStream) {
+    std::thread::spawn(move || drop(slow));
+}
+
+fn hand_over(socket: &UnixDatagram, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> std::io::Result<()> {
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253))];
+    let mut control = rustix::net::SendAncillaryBuffer::new(&mut space);
+    assert!(control.push(rustix::net::SendAncillaryMessage::ScmRights(descriptors)));
+    rustix::net::sendmsg(
+        socket,
+        &[std::io::IoSlice::new(bytes)],
+        &mut control,
+        rustix::net::SendFlags::empty(),
+    )?;
+    Ok(())
 }

@@ -118,6 +118,7 @@ fn loaded(name: &str, arguments: &[String]) -> Option<String> {
         "memory-hog" => load::memory_hog(),
         "descriptor-hog" => load::descriptor_hog(),
         "notify" => load::notify(arguments),
+        "notify-slow" => load::notify_slow(),
         "main-process-flood" => load::main_process_flood(),
         "leave-child" => load::leave_child(),
         "ignore-term" => load::ignore_term(),

@@ -1,13 +1,18 @@
 //! Taking datagrams off the socket and finding out whose they are.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
 
 use session0_model::id::ServiceName;
 use session0_model::limit;
 use session0_model::service::notify::{Notification, Sender};
 use session0_model::system::Input;
-use session0_sys::datagram::{self, Whole};
+use session0_sys::datagram::{self, Datagram, Descriptors, Whole};
+use session0_sys::holder::Holder;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::Semaphore;
 
 use super::{Said, parse};
 use crate::builtin::LOGGER;
@@ -26,7 +31,7 @@ pub struct Deferred {
     pid: Option<i32>,
     said: Said,
     /// Closed when the message is done: what BARRIER waits for.
-    _descriptors: Vec<OwnedFd>,
+    _hold: Option<OwnedFd>,
 }
 
 /// Serves the notify socket of Session 0 until the task is ended.
@@ -35,49 +40,93 @@ pub async fn listen(core: Core, socket: OwnedFd) {
         Ok(socket) => socket,
         Err(error) => return message::error("cannot listen for notifications", &[("reason", &error)]),
     };
+    let holders = Arc::new(Semaphore::new(limit::NOTIFY_HOLDERS_MAX));
     let mut buffer = vec![0; limit::NOTIFY_MAX];
     loop {
         let mut readable = match socket.readable().await {
             Ok(readable) => readable,
             Err(error) => return message::error("cannot listen for notifications", &[("reason", &error)]),
         };
-        match batch(&core, &socket, &mut buffer) {
+        match batch(&core, &socket, &mut buffer, &holders) {
             Batch::Full => drop(readable),
             Batch::Empty => readable.clear_ready(),
+            Batch::Later(wait) => {
+                drop(readable);
+                tokio::time::sleep(wait).await;
+            }
         }
         // Whatever else is due has its turn before the next batch of a flood.
         tokio::task::yield_now().await;
     }
 }
 
+/// How long to wait for one of those that hold descriptors to end.
+const CROWDED_WAIT: Duration = Duration::from_millis(20);
+/// After a fault, which may be over then. A message that could not be taken is still there.
+const FAULT_WAIT: Duration = Duration::from_secs(1);
+
 /// Whether more may be there.
 enum Batch {
     Full,
     Empty,
+    /// More is there, but not for now.
+    Later(Duration),
 }
 
-fn batch(core: &Core, socket: &AsyncFd<OwnedFd>, buffer: &mut [u8]) -> Batch {
+fn batch(core: &Core, socket: &AsyncFd<OwnedFd>, buffer: &mut [u8], holders: &Arc<Semaphore>) -> Batch {
     for _ in 0..limit::NOTIFY_BATCH_MAX {
-        let datagram = match datagram::receive(socket.get_ref().as_fd(), buffer) {
-            Ok(Some(datagram)) => datagram,
-            Ok(None) => return Batch::Empty,
+        let (datagram, hold) = match next(socket.get_ref().as_fd(), buffer, holders) {
+            Ok(Next::Datagram(datagram, hold)) => (datagram, hold),
+            Ok(Next::Nothing) => return Batch::Empty,
+            Ok(Next::Later) => return Batch::Later(CROWDED_WAIT),
             Err(error) => {
                 message::warn("cannot read a notification", &[("reason", &error)]);
-                return Batch::Empty;
+                return Batch::Later(FAULT_WAIT);
             }
         };
+        let costly = hold.is_some();
         // One by one: a MAINPID decides who the next one's sender is.
         match core.with(|state| look(state, &buffer[..datagram.length], &datagram)) {
             Looked::Said(inputs) => core.take(inputs),
             Looked::Early { service, pid, said } => {
-                let deferred = Deferred { service, pid, said, _descriptors: datagram.descriptors };
+                let deferred = Deferred { service, pid, said, _hold: hold };
                 core.with(|state| defer(state, deferred));
             }
             Looked::Dropped(why) => core.with(|state| state.dropped.count(why)),
         }
-        // The datagram's descriptors are closed here, after it was handled: that is what BARRIER waits for.
+        // What came with the datagram is let go here, after it was handled: that is what BARRIER waits for.
+        if costly {
+            return Batch::Full;
+        }
     }
     Batch::Full
+}
+
+/// What is next in the queue.
+enum Next {
+    Nothing,
+    /// A datagram and, if descriptors came with it, what keeps them open.
+    Datagram(Datagram, Option<OwnedFd>),
+    /// One whose descriptors nobody can hold now: it stays.
+    Later,
+}
+
+fn next(socket: BorrowedFd<'_>, buffer: &mut [u8], holders: &Arc<Semaphore>) -> io::Result<Next> {
+    let Some((mut datagram, descriptors)) = datagram::look(socket, buffer)? else { return Ok(Next::Nothing) };
+    if descriptors == Descriptors::None {
+        let datagram = datagram::receive(socket, buffer)?;
+        return Ok(datagram.map_or(Next::Nothing, |datagram| Next::Datagram(datagram, None)));
+    }
+    let Ok(permit) = holders.clone().try_acquire_owned() else { return Ok(Next::Later) };
+    let holder = Holder::start(socket)?;
+    let sender = holder.sender();
+    let child = crate::readiness::reading(holder.pidfd)?;
+    tokio::task::spawn_local(async move {
+        crate::session::ended(&child).await;
+        drop(permit);
+    });
+    datagram.pidfd = sender?;
+    Ok(Next::Datagram(datagram, Some(holder.hold)))
 }
 
 /// What a datagram is.
@@ -90,7 +139,7 @@ enum Looked {
     Dropped(&'static str),
 }
 
-fn look(state: &mut State, bytes: &[u8], datagram: &datagram::Datagram) -> Looked {
+fn look(state: &mut State, bytes: &[u8], datagram: &Datagram) -> Looked {
     if datagram.whole == Whole::Cut {
         return Looked::Dropped("too long");
     }

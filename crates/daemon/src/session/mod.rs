@@ -121,16 +121,16 @@ impl Session {
     }
 }
 
-/// Waits for an init's end, and reaps it if it was our child.
-pub async fn ended(init: &AsyncFd<OwnedFd>) {
+/// Waits for the end of an init, or of another child, and reaps it if it was our child.
+pub async fn ended(process: &AsyncFd<OwnedFd>) {
     // An error means that it cannot be watched: look again now and then instead.
-    while !matches!(session0_sys::pidfd::ended(init.get_ref().as_fd()), Ok(true)) {
-        match init.readable().await {
+    while !matches!(session0_sys::pidfd::ended(process.get_ref().as_fd()), Ok(true)) {
+        match process.readable().await {
             Ok(mut readable) => readable.clear_ready(),
             Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
         }
     }
-    reap(init.get_ref().as_fd());
+    reap(process.get_ref().as_fd());
 }
 
 fn reap(pidfd: BorrowedFd<'_>) {

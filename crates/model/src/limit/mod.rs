@@ -22,6 +22,9 @@ pub const STATUS_TEXT_MAX: usize = 256;
 pub const NOTIFY_MAX: usize = 4096;
 /// Notify datagrams read in one turn of the loop: a flooding service delays nobody longer than this.
 pub const NOTIFY_BATCH_MAX: usize = 64;
+/// Children that hold descriptors which came with notifications. One lives for as long as its message is handled, or as closing
+/// takes; while all are in use, messages with descriptors and those behind them wait.
+pub const NOTIFY_HOLDERS_MAX: usize = 64;
 
 /// Bytes of one packet between daemon and init. Holds one launch plan with the two maxima above.
 pub const PACKET_MAX: usize = 128 * 1024;

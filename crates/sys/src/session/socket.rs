@@ -47,7 +47,9 @@ fn services(kept: &mut Kept, syslog: &Path) -> Step<OwnedFd> {
         (notify, datagram::bind(syslog, 0o666, SYSLOG_BYTES).on(syslog.display()))
     });
     kept.push((key::NOTIFY.into(), notify?));
-    syslog
+    let syslog = syslog?;
+    packet::refuse_descriptors(syslog.as_fd()).on("/dev/log")?;
+    Ok(syslog)
 }
 
 /// In the machine's `/dev` nothing may be made: `/dev/log` is ours where the machine has one, and is covered, or leads into
