@@ -1,5 +1,6 @@
 //! The measurements of sessions.
 
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command};
@@ -148,22 +149,23 @@ fn crowd_round(bench: &Bench) -> Outcome<Crowd> {
     let some = launch("some", bench.some)?;
     sleep(CALM);
     let before = some.running.memory() as f64;
-    let _some = fill(&some, bench.some)?;
+    let _some = fill(&some, 0..bench.some)?;
     sleep(CALM);
     let memory = (some.running.memory() as f64 - before) / bench.some as f64 / 1024.0;
 
     let (none, many) = (launch("none", ROW_ONES)?, launch("many", bench.many)?);
-    let mut shells = fill(&many, bench.many - ROW_ONES)?;
+    let there = bench.many - ROW_ONES;
+    let _many = fill(&many, 0..there)?;
     sleep(CALM);
     let mut logons = [Vec::new(), Vec::new()];
-    for slot in 0..ROW_ONES {
-        let (shell, first) = none.log_on(slot)?;
-        none.log_off(shell)?;
-        let (shell, last) = many.log_on(bench.many - ROW_ONES + slot)?;
-        shells.push(shell);
-        logons[0].push(first);
-        logons[1].push(last);
+    for slot in (0..ROW_ONES).cycle().take(bench.logons) {
+        for ((host, slot), samples) in [(&none, slot), (&many, there + slot)].into_iter().zip(&mut logons) {
+            let (shell, sample) = host.log_on(slot)?;
+            host.log_off(shell)?;
+            samples.push(sample);
+        }
     }
+    let _rest = fill(&many, there..bench.many)?;
     sleep(CALM);
     let mut apis = [none.api()?, some.api()?, many.api()?];
     let version = calls(&mut apis, bench.calls, "io.session0.Host.Version", &json!({}))?;
@@ -171,9 +173,9 @@ fn crowd_round(bench: &Bench) -> Outcome<Crowd> {
     Ok(Crowd { memory, logons, version, status })
 }
 
-/// Logs so many users on.
-fn fill(host: &Host, users: usize) -> Outcome<Vec<Shell>> {
-    (0..users).map(|slot| host.log_on(slot).map(|(shell, _)| shell)).collect()
+/// Logs these users on.
+fn fill(host: &Host, users: Range<usize>) -> Outcome<Vec<Shell>> {
+    users.map(|slot| host.log_on(slot).map(|(shell, _)| shell)).collect()
 }
 
 /// Microseconds of calls one after another on one connection to each host; the hosts take turns.

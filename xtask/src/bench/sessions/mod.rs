@@ -16,7 +16,7 @@ use super::figures::{Figures, Goal, Measurement, Row, Verdict, verdict};
 use super::table::{OURS, Table};
 use super::{Options, Outcome, is_wanted, machine, page, stamps};
 
-/// Logons of a round that are compared in the row of many sessions.
+/// Users that log on in turns in the row of many sessions.
 const ROW_ONES: usize = 10;
 /// What a host without sessions is called beside one with many.
 const NO_SESSION: &str = "session0, no session";
@@ -76,10 +76,10 @@ pub const ROWS: [Row; 9] = [
     },
     Row {
         id: "logon-many",
-        title: "logon with 190 to 199 sessions there",
+        title: "logon with 190 sessions there",
         unit: "ms",
-        definition: "As the first row, on a host that has 190 sessions and gets 10 more, in turns with a host that has \
-            none and whose 10 are each logged off before the next.",
+        definition: "As the first row, also in that each is logged off before the next, on a host that has 190 sessions all the time, in \
+            turns with a host that has none.",
         goal: Goal::Times(1.1, NO_SESSION),
         measurement: Measurement::Crowd,
     },
