@@ -50,7 +50,7 @@ impl System {
 
     /// One session as it is now.
     pub fn session(&self, id: SessionId) -> Option<SessionStatus> {
-        self.sessions().into_iter().find(|session| session.id == id)
+        if id == SESSION_ZERO { self.session_zero() } else { self.sessions.status(id) }
     }
 
     /// The session's own user and administrators may control it. Who may not is told so before he is told what state it is in.

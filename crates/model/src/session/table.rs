@@ -182,6 +182,12 @@ impl Sessions {
         own.map(|(id, session)| self.status_of(*id, session)).collect()
     }
 
+    /// One of them as it is now; the one in Session 0 is not among them.
+    pub fn status(&self, id: SessionId) -> Option<SessionStatus> {
+        let session = self.table.get(&id).filter(|_| id != SESSION_ZERO)?;
+        Some(self.status_of(id, session))
+    }
+
     fn status_of(&self, id: SessionId, session: &UserSession) -> SessionStatus {
         let state = session.connect_state();
         let programs = u32::try_from(self.alive_in(id).len()).unwrap_or(u32::MAX);

@@ -11,7 +11,6 @@
 //! The first death of an init is answered at once; those that follow quickly wait longer each time.
 
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::status::{ConnectState, SessionStatus};
@@ -183,9 +182,9 @@ impl SessionZero {
     }
 
     /// As it is now; nothing before it was ever asked for.
-    pub fn status(&self, programs: u32) -> Vec<SessionStatus> {
+    pub fn status(&self, programs: u32) -> Option<SessionStatus> {
         let (state, protocol, trouble) = match &self.state {
-            State::Absent => return Vec::new(),
+            State::Absent => return None,
             State::Making { .. } => (ConnectState::Init, None, None),
             State::Up { protocol, .. } => (ConnectState::Disconnected, Some(*protocol), None),
             State::Failed { trouble, .. } => (ConnectState::Down, None, Some(trouble.clone())),
@@ -193,16 +192,7 @@ impl SessionZero {
         };
         let (name, created) = (String::from(NAME), self.since());
         let user = None;
-        alloc::vec![SessionStatus {
-            id: SESSION_ZERO,
-            name,
-            state,
-            created,
-            protocol,
-            programs,
-            trouble,
-            user
-        }]
+        Some(SessionStatus { id: SESSION_ZERO, name, state, created, protocol, programs, trouble, user })
     }
 
     fn delay(&self) -> Duration {

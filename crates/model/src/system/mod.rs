@@ -214,10 +214,16 @@ impl System {
 
     /// All sessions, by number.
     pub fn sessions(&self) -> Vec<SessionStatus> {
-        let mut all = self.zero.status(u32::try_from(self.services.launches.len()).unwrap_or(u32::MAX));
-        all.iter_mut().for_each(|zero| self.sessions.add_to_zero(zero));
+        let mut all: Vec<SessionStatus> = self.session_zero().into_iter().collect();
         all.extend(self.sessions.statuses());
         all
+    }
+
+    /// Session 0 as it is now, if it is there.
+    pub(crate) fn session_zero(&self) -> Option<SessionStatus> {
+        let mut zero = self.zero.status(u32::try_from(self.services.launches.len()).unwrap_or(u32::MAX))?;
+        self.sessions.add_to_zero(&mut zero);
+        Some(zero)
     }
 
     /// Whether a launch is a user's program, not a service.
