@@ -3,29 +3,21 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use session0_system_tests::{Host, HostBuilder, Logon, Run, needs_root};
+use session0_system_tests::{Host, HostBuilder, Logon, PASSWORD, Run, needs_root};
 
-const PASSWORD: &str = "correct horse 7";
+const AS_ROOT: &str = "--reuid 0 --regid 0 --clear-groups";
 
 #[test]
 fn root_of_a_session_cannot_call_the_api_as_somebody_else() {
     if !needs_root("root_of_a_session_cannot_call_the_api_as_somebody_else") {
         return;
     }
-    let settings = "[administrators]\nusers = ['nobody']\n[sessions]\nelevation = 'contained'\n";
-    let host = HostBuilder::new().host_toml(settings).start();
-    let become_somebody = host.visible().join("setpriv");
-    std::fs::copy("/usr/bin/setpriv", &become_somebody).expect("util-linux has it");
-    std::fs::set_permissions(&become_somebody, PermissionsExt::from_mode(0o4755)).expect("ours");
-    for name in ["alice", "bob"] {
-        host.account(name, PASSWORD).ok();
-    }
-    let _logons = ["alice", "bob"].map(|name| host.logon(name, PASSWORD));
-    let session_of = |name: &str| *host.sessions_of(name).first().expect("a session");
-    let (hers, his) = (session_of("alice"), session_of("bob"));
+    let (host, _alice, setpriv) = contained("[administrators]\nusers = ['nobody']\n");
+    let _bob = host.logon("bob", PASSWORD);
+    let (hers, his) = (host.session_of("alice"), host.session_of("bob"));
     let as_uid = |uid: u32, words: &[&str]| {
-        let (program, uid) = (become_somebody.display().to_string(), uid.to_string());
-        let by = [program.as_str(), "--reuid", &uid, "--regid", &uid, "--clear-groups"];
+        let uid = uid.to_string();
+        let by = [setpriv.as_str(), "--reuid", &uid, "--regid", &uid, "--clear-groups"];
         host.run_in(hers, &[&by, words].concat())
     };
     let call = |uid: u32, json: &str| {
@@ -44,18 +36,18 @@ fn root_of_a_session_cannot_call_the_api_as_somebody_else() {
     }
 }
 
-/// A host whose sessions have roots, and alice's session in which `root` runs a line as its root.
-fn contained() -> (Host, Logon, String) {
-    let host = HostBuilder::new().host_toml("[sessions]\nelevation = 'contained'\n").start();
-    let become_root = host.visible().join("setpriv");
-    std::fs::copy("/usr/bin/setpriv", &become_root).expect("util-linux has it");
-    std::fs::set_permissions(&become_root, PermissionsExt::from_mode(0o4755)).expect("ours");
+/// A host whose sessions have roots, alice in hers, and a program there that runs others as whom one likes.
+fn contained(settings: &str) -> (Host, Logon, String) {
+    let settings = format!("{settings}[sessions]\nelevation = 'contained'\n");
+    let host = HostBuilder::new().host_toml(&settings).start();
+    let setpriv = host.visible().join("setpriv");
+    std::fs::copy("/usr/bin/setpriv", &setpriv).expect("util-linux has it");
+    std::fs::set_permissions(&setpriv, PermissionsExt::from_mode(0o4755)).expect("ours");
     for name in ["alice", "bob"] {
-        host.account(name, PASSWORD).ok();
+        host.person(name);
     }
     let logon = host.logon("alice", PASSWORD);
-    let root = format!("{} --reuid 0 --regid 0 --clear-groups", become_root.display());
-    (host, logon, root)
+    (host, logon, setpriv.display().to_string())
 }
 
 #[test]
@@ -63,8 +55,8 @@ fn root_of_a_session_makes_no_set_user_id_program() {
     if !needs_root("root_of_a_session_makes_no_set_user_id_program") {
         return;
     }
-    let (host, _logon, root) = contained();
-    let session = host.session_of("alice");
+    let (host, _logon, setpriv) = contained("");
+    let (session, root) = (host.session_of("alice"), format!("{setpriv} {AS_ROOT}"));
     let made = |line: &str| {
         let script = format!("cd ~ && rm -f x && {root} sh -c '{line}' 2>&1; stat -c %a:%u x 2>&1");
         host.run_in(session, &["sh", "-c", &script]).out
@@ -75,7 +67,7 @@ fn root_of_a_session_makes_no_set_user_id_program() {
     };
     let plain = made("cp /bin/true x && chmod 755 x");
     assert!(plain.contains("755:0"), "root is able to make a program of root's: {plain}");
-    let copy = format!("cp -p {} x", root.split(' ').next().unwrap_or_default());
+    let copy = format!("cp -p {setpriv} x");
     let ways: &[(&str, &str)] = &[
         ("chmod", "cp /bin/true x && chmod 4755 x"),
         ("chmod for the group", "cp /bin/true x && chmod 2755 x"),
@@ -110,8 +102,8 @@ fn root_of_a_session_writes_its_users_home_and_nothing_else_of_the_machines() {
     if !needs_root("root_of_a_session_writes_its_users_home_and_nothing_else_of_the_machines") {
         return;
     }
-    let (host, _logon, root) = contained();
-    let session = host.session_of("alice");
+    let (host, _logon, setpriv) = contained("");
+    let (session, root) = (host.session_of("alice"), format!("{setpriv} {AS_ROOT}"));
     let touched = |directory: &str| {
         let script = format!("f={directory}/touched-by-session; {root} sh -c \"touch $f && rm $f\" 2>&1");
         host.run_in(session, &["sh", "-c", &script]).out

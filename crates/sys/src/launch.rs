@@ -32,7 +32,8 @@ pub struct Launcher {
     oom: OomScore,
     elevation: Elevation,
     filter: [libc::sock_filter; 9],
-    set_id: seccomp::Filter,
+    /// For programs that may become root of the session.
+    set_id: Option<seccomp::Filter>,
 }
 
 /// Where a program is put and what it is given.
@@ -92,7 +93,10 @@ impl Launcher {
         let SessionPlan { capabilities, elevation, .. } = *session;
         let null = rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
         let filter = seccomp::user_namespace_filter();
-        let set_id = seccomp::set_id_filter()?;
+        let set_id = match (elevation, walls) {
+            (Elevation::Contained, Walls::Up) => Some(seccomp::set_id_filter()?),
+            (Elevation::Deny, _) | (_, Walls::Down) => None,
+        };
         Ok(Launcher { null, walls, capabilities, open_files, oom, elevation, filter, set_id })
     }
 
@@ -368,11 +372,11 @@ impl ChildLaunch<'_> {
             Elevation::Contained => self.plan.elevation,
             Elevation::Deny => Elevation::Deny,
         };
-        match (elevation, self.launcher.walls) {
+        match (elevation, &self.launcher.set_id) {
             (Elevation::Deny, _) => rustix::thread::set_no_new_privs(true).during(LaunchPhase::Filter)?,
             // LocalSystem is root from the beginning, and what it may write is its own.
-            (Elevation::Contained, Walls::Up) if self.plan.uid != 0 => {
-                seccomp::install(&self.launcher.set_id).during(LaunchPhase::Filter)?;
+            (Elevation::Contained, Some(filter)) if self.plan.uid != 0 => {
+                seccomp::install(filter).during(LaunchPhase::Filter)?;
             }
             (Elevation::Contained, _) => {}
         }

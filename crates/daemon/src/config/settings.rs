@@ -184,7 +184,9 @@ pub fn read(source: &Source, accounts: &Accounts, problems: &mut Vec<Problem>) -
         file.section("session0", |section| {
             let Settings { session_limits, read_only, terminals, .. } = &mut settings;
             session(section, session_limits, terminals);
-            *read_only = self::read_only(section).unwrap_or_else(|| std::mem::take(read_only));
+            if let Some(paths) = self::read_only(section) {
+                *read_only = paths;
+            }
         });
         file.section("logon", |section| logon(section, &mut settings.sources));
         file.section("sessions", |section| user_sessions(section, &mut settings));

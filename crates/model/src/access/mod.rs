@@ -69,7 +69,7 @@ pub enum Right<'a> {
         /// Whose session it is; `None`: there is no user in it.
         user: Option<u32>,
     },
-    /// Reload, shut down, upgrade; accounts.
+    /// Reload, shut down, upgrade; accounts; what stops more services than the one asked for.
     Host,
 }
 

@@ -20,7 +20,7 @@ use super::request::{
 };
 use super::turn::Turn;
 use super::{Phase, Reload, Shutdown, System};
-use crate::access::{Caller, Grant, Right};
+use crate::access::{Caller, Right};
 use crate::event::Event;
 use crate::id::{RequestId, SESSION_ZERO, ServiceName, SessionId};
 use crate::limit;
@@ -368,29 +368,28 @@ impl System {
     }
 
     fn may(&self, caller: &Caller, request: &ServiceRequest) -> Result<(), Refusal> {
-        let nobody = Grant::default();
-        let slot_of = |name| self.services.find(name).and_then(|slot| Some((slot, self.services.get(slot)?)));
+        let control = |name| {
+            let service = self.services.find(name).and_then(|slot| self.services.get(slot));
+            service.map_or(Right::Host, |service| Right::Control(&service.configured().control))
+        };
         let right = match request {
             ServiceRequest::List | ServiceRequest::Status(_) => Right::Query,
             // Who may control one service does not thereby stop those that depend on it.
-            ServiceRequest::Stop { dependents: Dependents::Stop, .. } => Right::Control(&nobody),
-            ServiceRequest::Restart { name, .. }
-                if slot_of(name)
-                    .is_some_and(|(slot, _)| !self.services.dependents_active(slot).is_empty()) =>
-            {
-                Right::Control(&nobody)
-            }
+            ServiceRequest::Stop { dependents: Dependents::Stop, .. } => Right::Host,
+            ServiceRequest::Restart { name, .. } if self.has_active_dependents(name) => Right::Host,
             ServiceRequest::Start { name, .. }
             | ServiceRequest::Stop { name, .. }
-            | ServiceRequest::Restart { name, .. } => {
-                Right::Control(slot_of(name).map_or(&nobody, |(_, service)| &service.configured().control))
-            }
+            | ServiceRequest::Restart { name, .. } => control(name),
             ServiceRequest::ReadLog(name) => Right::ReadLog(name),
         };
         match self.administrators.allow(caller, right) {
             true => Ok(()),
             false => Err(Refusal::Service(service::refusal::Refusal::AccessDenied)),
         }
+    }
+
+    fn has_active_dependents(&self, name: &ServiceName) -> bool {
+        self.services.find(name).is_some_and(|slot| !self.services.dependents_active(slot).is_empty())
     }
 
     fn host_request(

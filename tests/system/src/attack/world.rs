@@ -19,7 +19,7 @@ pub const USER: &str = "alice";
 /// Another one, whose sessions may be filled and flooded.
 pub const GUEST: &str = "mallory";
 /// Of both.
-pub const PASSWORD: &str = "correct horse 7";
+pub use crate::people::PASSWORD;
 /// An uid that nobody has, for attacks without session0.
 const NOBODY_ELSE: u32 = 64_990;
 
