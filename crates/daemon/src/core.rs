@@ -57,8 +57,6 @@ pub struct State {
     pub conversations: HashMap<LogonId, Conversation>,
     /// Clients that programs' streams are with.
     pub viewers: HashMap<ViewerId, Viewer>,
-    /// The other ends of programs' streams, until the programs run.
-    pub streams: HashMap<LaunchId, Vec<OwnedFd>>,
     /// The same, until the answers to these requests take them along.
     pub attached: HashMap<LaunchId, (RequestId, Vec<OwnedFd>)>,
     /// What happened.
@@ -109,7 +107,6 @@ impl State {
             creating: HashMap::new(),
             conversations: HashMap::new(),
             viewers: HashMap::new(),
-            streams: HashMap::new(),
             attached: HashMap::new(),
             events,
             outside: None,

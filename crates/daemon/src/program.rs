@@ -195,7 +195,7 @@ pub fn streams(state: &mut State, id: SessionId, launch: LaunchId, descriptors: 
             Err(error) => message::warn("cannot keep a terminal", &[("session", &id), ("reason", &error)]),
         }
     }
-    state.streams.insert(launch, descriptors);
+    session.streams.insert(launch, descriptors);
 }
 
 /// A program is gone, and with it what init has of it.
@@ -209,8 +209,8 @@ pub fn forget(state: &mut State, id: SessionId, unit: String) {
 /// Nobody is to come back to a program's terminal.
 pub fn release_terminal(state: &mut State, id: SessionId, launch: LaunchId) {
     let key = terminal_key(launch);
-    state.streams.remove(&launch);
     if let Some(session) = state.live_mut(id) {
+        session.streams.remove(&launch);
         session.kept.remove(&key);
     }
     say_in(state, id, &ToInit::Release { key });

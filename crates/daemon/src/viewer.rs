@@ -47,13 +47,13 @@ pub fn attach(
         session.link.say_with(&ToInit::Keep { key: key(viewer) }, vec![kept]);
     }
     watch(core, state, viewer, ours);
+    let streams = state.live_mut(id).and_then(|session| session.streams.remove(&launch));
     match to {
         Attachee::Request(request) => {
-            let streams = state.streams.remove(&launch).unwrap_or_default();
-            state.attached.insert(launch, (request, std::iter::once(theirs).chain(streams).collect()));
+            let streams = std::iter::once(theirs).chain(streams.unwrap_or_default());
+            state.attached.insert(launch, (request, streams.collect()));
         }
         Attachee::Logon { logon, entry, notices } => {
-            state.streams.remove(&launch);
             let kept = state.live(id).and_then(|session| session.kept(&program::terminal_key(launch)));
             let Some(terminal) = kept else {
                 message::error("a session's terminal is not there", &[("session", &id)]);

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use session0_model::id::SessionId;
+use session0_model::id::{LaunchId, SessionId};
 use session0_model::launch::session_plan::Facilities;
 use session0_sys::cgroup::{Base, SessionGroups};
 use session0_sys::fault::Fault;
@@ -63,6 +63,8 @@ pub struct Session {
     pub units: Units,
     /// Descriptors it keeps, by key: our duplicates.
     pub kept: HashMap<String, OwnedFd>,
+    /// The other ends of programs' streams, until the programs run.
+    pub streams: HashMap<LaunchId, Vec<OwnedFd>>,
     /// The number of the last exit heard of.
     pub exit: u64,
     /// Its init's version.
@@ -92,6 +94,7 @@ impl Session {
             link,
             units,
             kept: replay.kept,
+            streams: HashMap::new(),
             exit: replay.exit,
             protocol: replay.recovered.protocol,
             launches: 0,
