@@ -6,6 +6,8 @@ use std::path::Path;
 use session0_model::logon::name::AccountName;
 use session0_model::logon::wire::User;
 
+use super::file::{self, Links, Unreadable};
+
 /// One account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -43,11 +45,11 @@ pub const LOCAL_SYSTEM: &str = "LocalSystem";
 const FILE_MAX: u64 = 64 << 20;
 
 impl Accounts {
-    /// Reads the machine's and the published list of built-in ones. A file that is missing (a small container) has no accounts
-    /// in it.
-    pub fn load(published: &Path) -> Accounts {
+    /// Reads the machine's and, where there is one, the published list of built-in ones. A file that is missing (a small container)
+    /// has no accounts in it.
+    pub fn load(published: Option<&Path>) -> Accounts {
         let mut accounts = Accounts::parse(&read(Path::new("/etc/passwd")), &read(Path::new("/etc/group")));
-        let built_in = super::file::read_trusted(published, FILE_MAX).unwrap_or_default();
+        let built_in = published.map(built_in).unwrap_or_default();
         for account in built_in.lines().filter_map(passwd_line) {
             accounts.built_in.push(account.uid);
             accounts.by_name.entry(account.name.clone()).or_insert(account);
@@ -72,7 +74,7 @@ impl Accounts {
         let mut passwd = ended(read(Path::new("/etc/passwd")));
         let mut group = ended(read(Path::new("/etc/group")));
         let machine = Accounts::parse(&passwd, &group);
-        let built_in = super::file::read_trusted(published, FILE_MAX).unwrap_or_default();
+        let built_in = built_in(published);
         let mut taken: HashSet<String> = machine.by_name.into_keys().collect();
         let gids: HashSet<u32> = machine.groups.iter().map(|group| group.gid).collect();
         let groups: HashSet<&str> = machine.groups.iter().map(|group| group.name.as_str()).collect();
@@ -152,7 +154,7 @@ impl Accounts {
 
 /// The uid of a built-in account, by the published list.
 pub fn built_in_uid(published: &Path, name: &AccountName) -> Option<u32> {
-    let built_in = super::file::read_trusted(published, FILE_MAX).ok()?;
+    let built_in = built_in(published);
     let account = built_in.lines().filter_map(passwd_line).find(|account| account.name == name.as_str())?;
     Some(account.uid)
 }
@@ -174,13 +176,22 @@ fn ended(mut text: String) -> String {
 }
 
 fn read(path: &Path) -> String {
-    match super::file::read(path, FILE_MAX, super::file::Links::Follow) {
-        Ok(text) => text,
-        Err(refusal) => {
-            crate::message::warn("cannot read accounts", &[("file", &path.display()), ("reason", &refusal)]);
-            String::new()
-        }
+    text(path, file::read(path, FILE_MAX, Links::Follow))
+}
+
+/// The published list. There is none before the first account was added.
+fn built_in(published: &Path) -> String {
+    match file::read_trusted(published, FILE_MAX) {
+        Err(Unreadable::System(error)) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        list => text(published, list),
     }
+}
+
+fn text(path: &Path, read: Result<String, Unreadable>) -> String {
+    read.unwrap_or_else(|refusal| {
+        crate::message::warn("cannot read accounts", &[("file", &path.display()), ("reason", &refusal)]);
+        String::new()
+    })
 }
 
 fn passwd_line(line: &str) -> Option<Account> {

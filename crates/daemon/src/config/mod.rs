@@ -51,7 +51,7 @@ pub struct Loaded {
 
 /// Loads everything below a root.
 pub fn load(paths: &Paths) -> Loaded {
-    let accounts = Accounts::load(&paths.published_accounts());
+    let accounts = Accounts::load(Some(&paths.published_accounts()));
     let mut problems = Vec::new();
     let settings = settings::load(&paths.settings(), &accounts, &mut problems);
     let settings_problems = problems.len();
@@ -64,13 +64,13 @@ pub fn load(paths: &Paths) -> Loaded {
 pub fn load_settings(paths: &Paths) -> (Settings, Vec<Problem>) {
     let mut problems = Vec::new();
     let settings =
-        settings::load(&paths.settings(), &Accounts::load(&paths.published_accounts()), &mut problems);
+        settings::load(&paths.settings(), &Accounts::load(Some(&paths.published_accounts())), &mut problems);
     (settings, problems)
 }
 
 /// Loads these files only, each as what its name says it is.
 pub fn load_files(files: &[PathBuf]) -> Loaded {
-    let accounts = Accounts::load(Path::new(""));
+    let accounts = Accounts::load(None);
     let mut problems = Vec::new();
     let (hosts, services): (Vec<_>, Vec<_>) =
         files.iter().cloned().partition(|path| path.file_name().is_some_and(|name| name == "host.toml"));
