@@ -96,20 +96,18 @@ fn run_request(run: session::Run) -> Result<SessionRequest, String> {
         return Err("a zero byte cannot be part of a command".to_owned());
     }
     let streams = match run.terminal {
-        Some(terminal) => Streams::Terminal(size(&terminal)?),
+        Some(terminal) => Streams::Terminal(size(&terminal)),
         None => Streams::Pipes,
     };
     let environment = environment(run.environment)?;
     Ok(SessionRequest::Run { session: SessionId(run.session), command: run.command, streams, environment })
 }
 
-fn size(terminal: &session::Terminal) -> Result<Size, String> {
+fn size(terminal: &session::Terminal) -> Size {
     match terminal {
-        session::Terminal { rows: 0, .. } | session::Terminal { columns: 0, .. } => {
-            // As a serial line says it: the usual one.
-            Ok(Size { rows: 24, columns: 80 })
-        }
-        session::Terminal { rows, columns, .. } => Ok(Size { rows: *rows, columns: *columns }),
+        // As a serial line says it.
+        session::Terminal { rows: 0, .. } | session::Terminal { columns: 0, .. } => Size::USUAL,
+        session::Terminal { rows, columns, .. } => Size { rows: *rows, columns: *columns },
     }
 }
 
@@ -141,7 +139,7 @@ pub async fn logon_call<H: Host>(host: &H, caller: &Caller, call: &Call) -> Resu
     let invalid =
         |why: String| refuse(&logon::Error::InvalidParameter(translate::refusal::invalid(&tried, &why)));
     let wanted = Wanted {
-        size: size(&begin.terminal).map_err(invalid)?,
+        size: size(&begin.terminal),
         client: client(caller, begin.terminal.name),
         environment: environment(begin.environment).map_err(invalid)?,
         wish: if begin.new.unwrap_or(false) { Wish::New } else { Wish::Any },

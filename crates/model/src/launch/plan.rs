@@ -180,6 +180,11 @@ pub struct Size {
     pub columns: u16,
 }
 
+impl Size {
+    /// Of a terminal that does not say.
+    pub const USUAL: Size = Size { rows: 24, columns: 80 };
+}
+
 /// What a program is to its init.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {

@@ -163,7 +163,7 @@ impl System {
             Some(Purpose::Account) | None => None,
         };
         let Some(session) = self.sessions.session_mut(id) else { return };
-        let (size, environment) = wanted.unwrap_or((Size { rows: 24, columns: 80 }, Vec::new()));
+        let (size, environment) = wanted.unwrap_or((Size::USUAL, Vec::new()));
         session.state = State::Starting { logon, shell: launch, home };
         let user = session.user.clone();
         let program = Program { session: id, part: Part::Shell, phase: Phase::Launching };
