@@ -5,8 +5,6 @@ use crate::id::ServiceName;
 /// Why a service request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// 5: the caller lacks the right.
-    AccessDenied,
     /// 1051: services that run depend on it; these.
     DependentServicesRunning(alloc::vec::Vec<ServiceName>),
     /// 1052: this service does not take this control.
@@ -27,8 +25,6 @@ pub enum Refusal {
     CircularDependency,
     /// 1066 or 1067 or 1053 or 1070: it was started and failed; its status says how.
     StartFailed(super::status::Failure),
-    /// 1115: the host is shutting down.
-    ShutdownInProgress,
     /// Too many clients wait for this service already.
     TooManyWaiters,
 }
@@ -37,7 +33,6 @@ impl Refusal {
     /// The Win32 error code.
     pub fn code(&self) -> u32 {
         match self {
-            Refusal::AccessDenied => 5,
             Refusal::DependentServicesRunning(_) => 1051,
             Refusal::InvalidServiceControl => 1052,
             Refusal::AlreadyRunning => 1056,
@@ -48,7 +43,6 @@ impl Refusal {
             Refusal::StartFailed(failure) => failure.code(),
             Refusal::DependencyFailed(_) => 1068,
             Refusal::DependencyMissing(_) => 1075,
-            Refusal::ShutdownInProgress => 1115,
             Refusal::TooManyWaiters => 1450,
         }
     }

@@ -189,7 +189,7 @@ impl System {
             Task::Password { old, .. } => {
                 *old = if administrator { OldPassword::NotNeeded } else { OldPassword::Asked };
             }
-            _ if !administrator => return Err(system::Refusal::Logon(LogonRefusal::AccessDenied)),
+            _ if !administrator => return Err(system::Refusal::AccessDenied),
             Task::Remove { account, .. } if self.has_session(account) => {
                 return Err(system::Refusal::Logon(LogonRefusal::InUse));
             }

@@ -384,7 +384,7 @@ impl System {
         };
         match self.administrators.allow(caller, right) {
             true => Ok(()),
-            false => Err(Refusal::Service(service::refusal::Refusal::AccessDenied)),
+            false => Err(Refusal::AccessDenied),
         }
     }
 

@@ -249,3 +249,17 @@ pub enum Refusal {
     /// 1115: shutting down.
     ShutdownInProgress,
 }
+
+impl Refusal {
+    /// The Win32 error code.
+    pub fn code(&self) -> u32 {
+        match self {
+            Refusal::Service(refusal) => refusal.code(),
+            Refusal::Session(refusal) => refusal.code(),
+            Refusal::Logon(refusal) => refusal.code(),
+            Refusal::AccessDenied => 5,
+            Refusal::NotReady => 21,
+            Refusal::ShutdownInProgress => 1115,
+        }
+    }
+}

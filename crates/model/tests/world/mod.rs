@@ -542,12 +542,7 @@ impl World {
     pub fn code(&self, id: RequestId) -> u32 {
         match self.answer(id) {
             Ok(_) => 0,
-            Err(Refusal::Service(refusal)) => refusal.code(),
-            Err(Refusal::AccessDenied) => 5,
-            Err(Refusal::NotReady) => 21,
-            Err(Refusal::ShutdownInProgress) => 1115,
-            Err(Refusal::Session(refusal)) => refusal.code(),
-            Err(Refusal::Logon(refusal)) => refusal.code(),
+            Err(refusal) => refusal.code(),
         }
     }
 

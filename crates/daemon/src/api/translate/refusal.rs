@@ -48,16 +48,10 @@ fn shutdown_in_progress(tried: &str) -> Refused {
 pub fn host(tried: &str, refusal: Refusal) -> host::Error {
     use host::Error;
     match refusal {
-        Refusal::AccessDenied | Refusal::Service(ServiceRefusal::AccessDenied) => {
-            Error::AccessDenied(access_denied(tried))
-        }
+        Refusal::AccessDenied => Error::AccessDenied(access_denied(tried)),
         Refusal::NotReady => Error::NotReady(not_ready(tried)),
-        Refusal::ShutdownInProgress | Refusal::Service(ServiceRefusal::ShutdownInProgress) => {
-            Error::ShutdownInProgress(shutdown_in_progress(tried))
-        }
-        Refusal::Service(other) => Error::InternalError(misplaced(tried, other.code())),
-        Refusal::Session(other) => Error::InternalError(misplaced(tried, other.code())),
-        Refusal::Logon(other) => Error::InternalError(misplaced(tried, other.code())),
+        Refusal::ShutdownInProgress => Error::ShutdownInProgress(shutdown_in_progress(tried)),
+        other => Error::InternalError(misplaced(tried, &other)),
     }
 }
 
@@ -73,8 +67,7 @@ pub fn session(tried: &str, refusal: Refusal) -> session::Error {
         )),
         Refusal::NotReady => Error::NotReady(not_ready(tried)),
         Refusal::ShutdownInProgress => Error::ShutdownInProgress(shutdown_in_progress(tried)),
-        Refusal::Service(other) => Error::InternalError(misplaced(tried, other.code())),
-        Refusal::Logon(other) => Error::InternalError(misplaced(tried, other.code())),
+        other @ (Refusal::Service(_) | Refusal::Logon(_)) => Error::InternalError(misplaced(tried, &other)),
     }
 }
 
@@ -122,16 +115,10 @@ pub fn logon(tried: &str, refusal: Refusal) -> logon::Error {
     use logon::Error;
     match refusal {
         Refusal::Logon(LogonRefusal::TooMany) => Error::TooMany(too_many_logons(tried)),
-        Refusal::AccessDenied | Refusal::Logon(LogonRefusal::AccessDenied) => {
-            Error::AccessDenied(access_denied(tried))
-        }
+        Refusal::AccessDenied => Error::AccessDenied(access_denied(tried)),
         Refusal::NotReady => Error::NotReady(not_ready(tried)),
         Refusal::ShutdownInProgress => Error::ShutdownInProgress(shutdown_in_progress(tried)),
-        Refusal::Logon(other @ (LogonRefusal::InUse | LogonRefusal::Named(_))) => {
-            Error::InternalError(misplaced(tried, other.code()))
-        }
-        Refusal::Service(other) => Error::InternalError(misplaced(tried, other.code())),
-        Refusal::Session(other) => Error::InternalError(misplaced(tried, other.code())),
+        other => Error::InternalError(misplaced(tried, &other)),
     }
 }
 
@@ -146,13 +133,9 @@ pub fn account(tried: &str, refusal: Refusal) -> account::Error {
             "`s0 session list` shows it, `s0 session logoff` ends it",
         )),
         Refusal::Logon(LogonRefusal::Named(by)) => Error::Named(named(tried, &by)),
-        Refusal::AccessDenied | Refusal::Logon(LogonRefusal::AccessDenied) => {
-            Error::AccessDenied(access_denied(tried))
-        }
+        Refusal::AccessDenied => Error::AccessDenied(access_denied(tried)),
         Refusal::ShutdownInProgress => Error::ShutdownInProgress(shutdown_in_progress(tried)),
-        Refusal::NotReady => Error::InternalError(misplaced(tried, 21)),
-        Refusal::Service(other) => Error::InternalError(misplaced(tried, other.code())),
-        Refusal::Session(other) => Error::InternalError(misplaced(tried, other.code())),
+        other => Error::InternalError(misplaced(tried, &other)),
     }
 }
 
@@ -191,8 +174,8 @@ pub fn invalid(tried: &str, why: &str) -> Refused {
 }
 
 /// A refusal about something that was not asked for: a bug of ours.
-fn misplaced(tried: &str, code: u32) -> session0_api::error::Fault {
-    fault::report(tried, &format!("the model refused with code {code}"))
+fn misplaced(tried: &str, refusal: &Refusal) -> session0_api::error::Fault {
+    fault::report(tried, &format!("the model refused with code {}", refusal.code()))
 }
 
 /// Of `io.session0.Service`.
@@ -201,8 +184,7 @@ pub fn service(tried: &Tried<'_>, refusal: Refusal) -> service::Error {
     let words = format!("{} {}", tried.verb, tried.name);
     match refusal {
         Refusal::Service(refusal) => about_service(tried, &words, refusal),
-        Refusal::Session(other) => Error::InternalError(misplaced(&words, other.code())),
-        Refusal::Logon(other) => Error::InternalError(misplaced(&words, other.code())),
+        other @ (Refusal::Session(_) | Refusal::Logon(_)) => Error::InternalError(misplaced(&words, &other)),
         Refusal::AccessDenied => Error::AccessDenied(service_denied(tried, &words)),
         Refusal::NotReady => Error::NotReady(not_ready(&words)),
         Refusal::ShutdownInProgress => Error::ShutdownInProgress(shutdown_in_progress(&words)),
@@ -221,7 +203,6 @@ fn about_service(tried: &Tried<'_>, words: &str, refusal: ServiceRefusal) -> ser
     let code = refusal.code();
     let because = |why: &str| format!("could not {words}: {why}");
     match refusal {
-        ServiceRefusal::AccessDenied => Error::AccessDenied(service_denied(tried, words)),
         ServiceRefusal::DependentServicesRunning(names) => {
             Error::DependentServicesRunning(dependents(code, name, words, &names))
         }
@@ -275,7 +256,6 @@ fn about_service(tried: &Tried<'_>, words: &str, refusal: ServiceRefusal) -> ser
             )),
             dependency: dependency.to_string(),
         }),
-        ServiceRefusal::ShutdownInProgress => Error::ShutdownInProgress(shutdown_in_progress(words)),
         ServiceRefusal::TooManyWaiters => Error::TooManyWaiters(refused(
             code,
             because("too many callers wait for it already"),
