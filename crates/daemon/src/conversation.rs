@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use session0_model::id::LogonId;
-use session0_model::launch::wire::{decode, encode};
+use session0_model::launch::wire::{SIGKILL, decode, encode};
 use session0_model::limit;
 use session0_model::logon::wire::{AccountPlace, FromLogon, Task, ToLogon};
 use session0_model::system::Input;
@@ -93,8 +93,8 @@ pub fn tell(state: &State, logon: LogonId, message: &ToLogon, descriptors: &[Bor
 /// Ends one: its end is then heard.
 pub fn end(state: &State, logon: LogonId) {
     if let Some(conversation) = state.conversations.get(&logon) {
-        // SIGKILL; one that is gone is no error.
-        let _ = session0_sys::pidfd::send_signal(conversation.process.as_fd(), 9);
+        // One that is gone is no error.
+        let _ = session0_sys::pidfd::send_signal(conversation.process.as_fd(), SIGKILL);
     }
 }
 
@@ -119,7 +119,9 @@ async fn hear_out(core: &Core, logon: LogonId, control: &AsyncFd<OwnedFd>) {
             Ok(Received::Nothing) => readable.clear_ready(),
             Ok(Received::Packet { length, .. }) => match decode::<FromLogon>(&buffer[..length]) {
                 Some((said, [])) => core.take([Input::LogonSaid { logon, said }]),
-                Some(_) | None => return,
+                Some(_) | None => {
+                    return core.with(|state| state.dropped.count("session0-logon said something unknown"));
+                }
             },
             Ok(Received::Closed) | Err(_) => return,
         }

@@ -150,7 +150,7 @@ impl State {
                         if id == SESSION_ZERO {
                             self.exit = self.exit.or(Some(Exit::Broken));
                         } else {
-                            let _ = session.groups.kill();
+                            session.kill(id);
                         }
                     }
                 }

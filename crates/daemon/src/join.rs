@@ -24,10 +24,7 @@ use crate::{api, message, notify, program, tripwire};
 /// Ends a session, also one that is just being made.
 pub fn end(core: &Core, state: &mut State, session: SessionId) {
     if let Some(live) = state.live(session) {
-        if let Err(error) = live.groups.kill() {
-            message::error("cannot kill a session", &[("session", &session), ("reason", &error)]);
-        }
-        return;
+        return live.kill(session);
     }
     // It is being made, or there is none.
     if let Some(creating) = state.creating.remove(&session) {
@@ -203,7 +200,7 @@ async fn closed(core: &Core, id: SessionId, why: &dyn Display) {
         return core.fail("the init of session 0 lives and cannot be spoken to", &reason);
     }
     message::error("an init lives and cannot be spoken to", &[("session", &id), ("reason", &reason)]);
-    core.with(|state| state.live(id).map(|session| session.groups.kill()));
+    core.with(|state| state.live(id).map(|session| session.kill(id)));
 }
 
 fn heard(core: &Core, id: SessionId, messages: Vec<Message>) {
@@ -249,6 +246,10 @@ fn translate(
     };
     let session = state.live_mut(id)?;
     let happened = |launch, happened| Input::Program { session: id, launch, happened };
+    let exited = |launch, status, remains, usage| match program {
+        true => happened(launch, Happened::Exited { status, remains }),
+        false => Input::Exited { launch, status, remains, usage },
+    };
     match message {
         FromInit::Launched { launch, pid, group, .. } => {
             session.launches = session.launches.saturating_sub(1);
@@ -270,17 +271,11 @@ fn translate(
         }
         FromInit::Exited { sequence, launch, status, remains, .. } => {
             session.exit = session.exit.max(sequence);
-            Some(match program {
-                true => happened(launch, Happened::Exited { status, remains }),
-                false => Input::Exited { launch, status, remains, usage: None },
-            })
+            Some(exited(launch, status, remains, None))
         }
         FromInit::ExitedWithUsage { sequence, launch, status, remains, usage, .. } => {
             session.exit = session.exit.max(sequence);
-            Some(match program {
-                true => happened(launch, Happened::Exited { status, remains }),
-                false => Input::Exited { launch, status, remains, usage: Some(usage) },
-            })
+            Some(exited(launch, status, remains, Some(usage)))
         }
         FromInit::GroupEmpty { unit } => match launch_of_unit(&unit) {
             Some(launch) => Some(happened(launch, Happened::GroupEmpty)),

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// The file with the number of the next user session: kept until reboot, so that none is given twice.
+pub const NEXT_SESSION: &str = "next-session";
+
 /// Paths below a root; an empty root is the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
@@ -67,7 +70,7 @@ impl Paths {
 
     /// The number of the next user session.
     pub fn next_session(&self) -> PathBuf {
-        self.run().join("next-session")
+        self.run().join(NEXT_SESSION)
     }
 
     /// Control sockets of inits.

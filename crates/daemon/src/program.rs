@@ -30,15 +30,20 @@ pub fn terminal_key(launch: LaunchId) -> String {
 pub fn enter(state: &State, id: SessionId, user: &User) {
     let Some(session) = state.live(id) else { return };
     let shown = Accounts::shown(&state.place.paths.published_accounts(), user);
-    let files = [(c"passwd", shown.passwd), (c"group", shown.group)].map(|(name, text)| file(name, &text));
-    let [Ok(passwd), Ok(group)] = files else {
+    let files =
+        file(c"passwd", &shown.passwd).and_then(|passwd| Ok(vec![passwd, file(c"group", &shown.group)?]));
+    let files = match files {
+        Ok(files) => files,
         // Init then starts nothing of his.
-        return message::error("cannot make what a session shows of accounts", &[("session", &id)]);
+        Err(error) => {
+            let what = "cannot make what a session shows of accounts";
+            return message::error(what, &[("session", &id), ("reason", &error)]);
+        }
     };
     let runtime_bytes = state.settings.users.run;
     let home = read_only(&state.settings).iter().any(|path| path == "/").then(|| user.home.clone());
     let plan = UserPlan { uid: user.uid, gid: user.gid, runtime_bytes, home };
-    session.link.say_with(&ToInit::Enter(plan), vec![passwd, group]);
+    session.link.say_with(&ToInit::Enter(plan), files);
 }
 
 /// What is read-only in users' sessions. One with a root of its own writes nothing of the machine's but its user's home: cron tables,

@@ -18,7 +18,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::api::host::{Door, Host as _};
 use crate::config::Loaded;
 use crate::core::{Core, Exit, State};
-use crate::paths::Paths;
+use crate::paths::{NEXT_SESSION, Paths};
 use crate::session::{self, Joined, Place};
 use crate::{api, config, facility, join, load, message, viewer};
 
@@ -162,9 +162,6 @@ fn only_one(paths: &Paths) -> Result<Lock, Failure> {
         }
     }
 }
-
-/// The file with the number of the next user session: kept until reboot, so that none is given twice.
-const NEXT_SESSION: &str = "next-session";
 
 /// The highest number of a user session ever given. A file that says nothing is no reason to begin anew: a number that is given
 /// twice would be worse than none.

@@ -13,7 +13,7 @@ use crate::link::{self, Link};
 use crate::message;
 
 /// The living session and what its init kept. `None`: there is no living init; what may be left of a session is for
-/// [`super::leftovers`]. An error: there is one, but it cannot be spoken to, and killing it is not ours to decide.
+/// [`super::leftovers`]. An error: there is one, but it cannot be spoken to; what then is for the caller to decide.
 pub async fn find(place: &Place, session: SessionId) -> Result<Option<(Joined, Recovered)>, Fault> {
     let Some(groups) = SessionGroups::attach(&place.base, session)? else { return Ok(None) };
     let Some(pidfd) = living_init(place, &groups).context("find the init of session", session)? else {

@@ -19,6 +19,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 
 use crate::link::{Incoming, Link, Replay};
+use crate::message;
 use crate::paths::Paths;
 
 pub use create::{Making, create, leftovers};
@@ -100,6 +101,13 @@ impl Session {
             launches: 0,
             tasks: Vec::new(),
         })
+    }
+
+    /// Kills everything in it; its end is then heard.
+    pub fn kill(&self, id: SessionId) {
+        if let Err(error) = self.groups.kill() {
+            message::error("cannot kill a session", &[("session", &id), ("reason", &error)]);
+        }
     }
 
     /// A duplicate of a kept descriptor.

@@ -56,6 +56,9 @@ pub mod key {
     pub const VIEWER: &str = "viewer.";
 }
 
+/// The signal nobody survives.
+pub const SIGKILL: u8 = 9;
+
 /// Whom a signal goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SignalTo {

@@ -14,12 +14,9 @@ use super::status::{Failure, Reloading};
 use super::table::{Gate, Services, Slot, Trouble};
 use crate::event::Event;
 use crate::id::LaunchId;
-use crate::launch::wire::SignalTo;
+use crate::launch::wire::{SIGKILL, SignalTo};
 use crate::system::Effect;
 use crate::system::turn::Turn;
-
-/// The signal no process survives.
-const SIGKILL: u8 = 9;
 
 impl Services {
     /// Tells a stopped service and everything it needs to start, with a clean slate.

@@ -17,8 +17,6 @@ use crate::time::Time;
 
 /// A terminal that is gone.
 const SIGHUP: u8 = 1;
-/// The signal no process survives.
-const SIGKILL: u8 = 9;
 /// The errno of what did not come in time.
 const ETIMEDOUT: i32 = 110;
 
@@ -74,8 +72,7 @@ impl System {
     fn program_launched(&mut self, turn: &mut Turn, session: SessionId, launch: LaunchId) {
         let Some(program) = self.sessions.program_mut(launch) else {
             // Told to init by a daemon before, and not kept: nobody's.
-            let (signal, to) = (SIGKILL, SignalTo::Group);
-            return turn.push(Effect::SignalProgram { session, launch, signal, to });
+            return turn.push(Effect::kill_program(session, launch));
         };
         if program.phase != Phase::Launching {
             return;
@@ -211,7 +208,7 @@ impl System {
     fn kill_if_alone(&mut self, turn: &mut Turn, id: SessionId) {
         let Some(session) = self.sessions.session_mut(id) else { return };
         let State::Ending(ending) = &mut session.state else { return };
-        if matches!(ending.step, Step::Asked { .. }) && self.sessions.alive_in(id).is_empty() {
+        if matches!(ending.step, Step::Asked { .. }) && self.sessions.alive_in(id).next().is_none() {
             self.kill_ending(turn, id);
         }
     }
@@ -446,14 +443,13 @@ impl System {
                 Part::Beside(_) | Part::Shell => None,
             });
         if let Some((session, launch)) = waiting {
-            let (signal, to) = (SIGKILL, SignalTo::Group);
-            turn.push(Effect::SignalProgram { session, launch, signal, to });
+            turn.push(Effect::kill_program(session, launch));
         }
     }
 }
 
 /// It was killed now.
-fn killed(now: Time) -> Step {
+pub(super) fn killed(now: Time) -> Step {
     Step::Killed { until: now + limit::STOP_WAIT }
 }
 

@@ -123,7 +123,7 @@ impl System {
 
     /// Writes a session back into the table as a record has it.
     pub(super) fn restore(&mut self, now: Time, id: SessionId, record: Record, protocol: u16, bytes: &[u8]) {
-        let killed = Step::Killed { until: now + limit::STOP_WAIT };
+        let killed = super::depart::killed(now);
         let state = match record.state {
             // The caller ends it at once.
             Kept::Unfinished => {

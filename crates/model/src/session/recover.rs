@@ -7,11 +7,8 @@ use super::program::{EndReason, Part, Phase, Program, launch_of_unit, unit};
 use super::record::{KEY, Record};
 use super::user::{Ending, State, Step};
 use crate::id::{LaunchId, SESSION_ZERO, SessionId};
-use crate::launch::wire::SignalTo;
 use crate::system::turn::Turn;
 use crate::system::{Effect, Recovered, System, UnackedExit};
-
-const SIGKILL: u8 = 9;
 
 impl System {
     /// Takes over what a user session's init kept. For Session 0: its user, if it has one; services are not looked at.
@@ -64,8 +61,7 @@ impl System {
         let known: BTreeSet<LaunchId> = programs.iter().map(|(launch, ..)| *launch).collect();
         for launch in alive.difference(&known) {
             // Told to init and not kept: nobody waits for it.
-            let (signal, to) = (SIGKILL, SignalTo::Group);
-            turn.push(Effect::SignalProgram { session, launch: *launch, signal, to });
+            turn.push(Effect::kill_program(session, *launch));
         }
         for (launch, part, phase) in programs {
             let ended = exits.iter().any(|exit| exit.launch == launch);

@@ -151,9 +151,9 @@ impl Sessions {
     }
 
     /// The programs of a session whose main process is, or may be, alive.
-    pub fn alive_in(&self, session: SessionId) -> Vec<LaunchId> {
+    pub fn alive_in(&self, session: SessionId) -> impl Iterator<Item = LaunchId> {
         let alive = |program: &Program| matches!(program.phase, Phase::Launching | Phase::Running);
-        self.programs_of(session).filter(|(_, program)| alive(program)).map(|(launch, _)| launch).collect()
+        self.programs_of(session).filter(move |(_, program)| alive(program)).map(|(launch, _)| launch)
     }
 
     /// The session and the launch of a viewer.
@@ -178,36 +178,33 @@ impl Sessions {
 
     /// All of them as they are now, by number; the one in Session 0 is not among them.
     pub fn statuses(&self) -> Vec<SessionStatus> {
-        let own = self.table.iter().filter(|(id, _)| **id != SESSION_ZERO);
-        own.map(|(id, session)| self.status_of(*id, session)).collect()
+        self.table.keys().filter_map(|id| self.status(*id)).collect()
     }
 
     /// One of them as it is now; the one in Session 0 is not among them.
     pub fn status(&self, id: SessionId) -> Option<SessionStatus> {
         let session = self.table.get(&id).filter(|_| id != SESSION_ZERO)?;
-        Some(self.status_of(id, session))
-    }
-
-    fn status_of(&self, id: SessionId, session: &UserSession) -> SessionStatus {
-        let state = session.connect_state();
-        let programs = u32::try_from(self.alive_in(id).len()).unwrap_or(u32::MAX);
-        SessionStatus {
+        Some(SessionStatus {
             id,
             name: session.name(),
-            state,
+            state: session.connect_state(),
             created: session.created,
             protocol: session.protocol,
-            programs,
+            programs: self.count_alive(id),
             trouble: None,
             user: Some(Box::new(session.user_status())),
-        }
+        })
+    }
+
+    fn count_alive(&self, id: SessionId) -> u32 {
+        u32::try_from(self.alive_in(id).count()).unwrap_or(u32::MAX)
     }
 
     /// What Session 0's user, if it has one, adds to its status.
     pub fn add_to_zero(&self, zero: &mut SessionStatus) {
         let Some(session) = self.table.get(&SESSION_ZERO) else { return };
         zero.user = Some(Box::new(session.user_status()));
-        zero.programs += u32::try_from(self.alive_in(SESSION_ZERO).len()).unwrap_or(u32::MAX);
+        zero.programs += self.count_alive(SESSION_ZERO);
         if zero.state == ConnectState::Disconnected && session.connect_state() == ConnectState::Active {
             zero.state = ConnectState::Active;
         }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::request::{Refusal, Reply};
 use crate::event::Event;
 use crate::id::{LaunchId, LogonId, RequestId, ServiceName, SessionId, ViewerId};
-use crate::launch::wire::SignalTo;
+use crate::launch::wire::{SIGKILL, SignalTo};
 use crate::logon::wire::{Task, ToLogon, User};
 use crate::session::program::{Attachee, ProgramLaunch, View};
 
@@ -157,6 +157,13 @@ pub enum Effect {
     LoadConfiguration,
     /// End the daemon.
     Exit(ExitReason),
+}
+
+impl Effect {
+    /// Kills a user's program with everything it started.
+    pub(crate) fn kill_program(session: SessionId, launch: LaunchId) -> Effect {
+        Effect::SignalProgram { session, launch, signal: SIGKILL, to: SignalTo::Group }
+    }
 }
 
 /// Why the daemon ends, told to the keeper by its exit status.
