@@ -29,6 +29,8 @@ use std::os::fd::{FromRawFd, OwnedFd};
 
 use session0_model::launch::session_plan::{SessionKind, SessionPhase, SessionPlan, Shown};
 
+use crate::fault::Fault;
+
 /// What init keeps of a prepared session.
 #[derive(Debug)]
 pub struct Prepared {
@@ -95,6 +97,11 @@ impl<T, E: Into<io::Error>> On<T> for Result<T, E> {
     fn on(self, subject: impl fmt::Display) -> Step<T> {
         self.map_err(|error| (subject.to_string(), error.into()))
     }
+}
+
+/// A fault names its own subject.
+fn named<T>(result: Result<T, Fault>) -> Step<T> {
+    result.map_err(|fault| (fault.subject.clone(), fault.into()))
 }
 
 fn phase<T>(phase: SessionPhase, step: Step<T>) -> Result<T, SessionFault> {

@@ -127,8 +127,7 @@ fn alias(from: &str, to: &str) -> Step<()> {
 /// Writes the resolver's configuration where the link in /etc points to.
 fn resolver(place: &Path, content: &[u8]) -> Step<()> {
     let parent = place.parent().unwrap_or(Path::new("/run"));
-    let directory =
-        crate::files::make_directory(parent, 0o755).map_err(|fault| (fault.subject.clone(), fault.into()))?;
+    let directory = super::named(crate::files::make_directory(parent, 0o755))?;
     let name = place.file_name().and_then(|name| name.to_str()).unwrap_or("resolv.conf");
     crate::files::replace(directory.as_fd(), name, content, 0o644)
         .map_err(|fault| (place.display().to_string(), fault.into()))

@@ -42,14 +42,14 @@ type Kept = Vec<(String, OwnedFd)>;
 /// Where services report, and where they log: returned.
 fn services(kept: &mut Kept, syslog: &Path) -> Step<OwnedFd> {
     let notify = "/run/session0/notify";
-    let (notify, syslog) = datagram::with_long_queue(|| {
+    let (notify, bound) = datagram::with_long_queue(|| {
         let notify = datagram::bind(Path::new(notify), 0o666, NOTIFY_BYTES).on(notify);
         (notify, datagram::bind(syslog, 0o666, SYSLOG_BYTES).on(syslog.display()))
     });
     kept.push((key::NOTIFY.into(), notify?));
-    let syslog = syslog?;
-    packet::refuse_descriptors(syslog.as_fd()).on("/dev/log")?;
-    Ok(syslog)
+    let bound = bound?;
+    packet::refuse_descriptors(bound.as_fd()).on(syslog.display())?;
+    Ok(bound)
 }
 
 /// In the machine's `/dev` nothing may be made: `/dev/log` is ours where the machine has one, and is covered, or leads into
@@ -59,8 +59,7 @@ fn shared_syslog(kept: &mut Kept) -> Step<OwnedFd> {
     if let Ok(place) = std::fs::read_link(log) {
         let place = Path::new("/dev").join(place);
         if let (true, Some(parent)) = (place.starts_with("/run"), place.parent()) {
-            crate::files::make_directory(parent, 0o755)
-                .map_err(|fault| (fault.subject.clone(), fault.into()))?;
+            super::named(crate::files::make_directory(parent, 0o755))?;
             return services(kept, &place);
         }
     }

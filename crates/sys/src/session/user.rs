@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, UnmountFlags};
 use session0_model::launch::session_plan::UserPlan;
 
-use super::{On, Step, private};
+use super::{On, Step, named, private};
 use crate::files;
 use crate::mount::{self, Depth};
 
@@ -50,10 +50,8 @@ pub fn enter(plan: &UserPlan, passwd: BorrowedFd<'_>, group: BorrowedFd<'_>) -> 
 /// A machine that has no such file shows none.
 fn accounts(text: BorrowedFd<'_>, name: &str, path: &str) -> Step<()> {
     let text = read(text).on(name)?;
-    let directory = files::open_directory(Path::new("/run/session0"))
-        .map_err(|fault| (fault.subject.clone(), fault.into()))?;
-    files::replace(directory.as_fd(), name, &text, 0o644)
-        .map_err(|fault| (fault.subject.clone(), fault.into()))?;
+    let directory = named(files::open_directory(Path::new("/run/session0")))?;
+    named(files::replace(directory.as_fd(), name, &text, 0o644))?;
     let Some(target) = mount::open_target(Path::new(path), ResolveFlags::NO_MAGICLINKS).on(path)? else {
         return Ok(());
     };
@@ -97,8 +95,7 @@ fn read(file: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
 fn runtime_directory(plan: &UserPlan) -> Step<()> {
     let parent = "/run/user";
     let path = format!("{parent}/{}", plan.uid);
-    let users =
-        files::open_directory(Path::new(parent)).map_err(|fault| (fault.subject.clone(), fault.into()))?;
+    let users = named(files::open_directory(Path::new(parent)))?;
     let name = plan.uid.to_string();
     match rustix::fs::mkdirat(&users, &name, Mode::from_raw_mode(0o700)) {
         Ok(()) | Err(Errno::EXIST) => {}
