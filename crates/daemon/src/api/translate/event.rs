@@ -211,7 +211,7 @@ fn shutdown_ended(killed: &[ServiceName]) -> Event {
 
 fn session_ended(session: SessionId, cause: EndCause) -> Event {
     let reason = match cause {
-        EndCause::Requested => "as it was asked to",
+        EndCause::Requested => "with everything in it",
         EndCause::InitDied => "because its init died",
     };
     Event {
