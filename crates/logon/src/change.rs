@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use session0_model::limit::ACCOUNTS_MAX;
 use session0_model::logon::name::AccountName;
 use session0_model::logon::wire::{
     AccountChange, AccountPlace, FromLogon, HomeFate, LogonFailure, OldPassword,
@@ -12,7 +13,7 @@ use session0_sys::lock::Lock;
 
 use crate::accounts::{Account, Accounts, published, store, valid_full_name, valid_name, valid_path};
 use crate::home::{self, Fate, Made};
-use crate::over::Over;
+use crate::over::{NO_RESOURCES, Over};
 use crate::peers::Peers;
 use crate::said::{self, Said};
 use crate::{check, logon, password};
@@ -34,8 +35,6 @@ const INVALID_NAME: u32 = 1315;
 const EXISTS: u32 = 1316;
 /// ERROR_NO_SUCH_USER.
 const NO_SUCH_ACCOUNT: u32 = 1317;
-/// ERROR_NO_SYSTEM_RESOURCES.
-const NO_RESOURCES: u32 = 1450;
 
 /// Shells that are tried when none is named.
 const SHELLS: [&str; 2] = ["/bin/bash", "/bin/sh"];
@@ -71,13 +70,13 @@ pub fn add(
     valid_full_name(full_name)
         .map_err(|reason| Over::refused(INVALID_PARAMETER, format!("the person's name: {reason}")))?;
     let shell = usable_shell(shell)?;
-    refuse_existing(&store::load(place)?, name)?;
+    refuse_another(&store::load(place)?, name)?;
     refuse_machines(name)?;
     let hash = password::new(peers, name.as_str(), OldPassword::NotNeeded)?;
 
     let lock = store::lock(peers, place)?;
     let mut accounts = store::load(place)?;
-    refuse_existing(&accounts, name)?;
+    refuse_another(&accounts, name)?;
     let uid = free_uid(&accounts, place)?;
     let made = home::make(place, name.as_str(), uid)?;
     accounts.add(Account {
@@ -89,11 +88,11 @@ pub fn add(
         enabled: true,
         password: hash,
     });
-    if let Err(fault) = store::save(place, &accounts, &lock) {
+    if let Err(over) = store::save(place, &accounts, &lock) {
         if made == Made::New {
             home::unmake(place, name.as_str()).unwrap_or_else(|second| complain!("{second}"));
         }
-        return Err(fault.into());
+        return Err(over);
     }
     publish_change(place, &accounts, &lock);
     done(peers, name, AccountChange::Added)
@@ -113,10 +112,17 @@ fn usable_shell(shell: Option<&str>) -> Result<String, Over> {
     }
 }
 
-fn refuse_existing(accounts: &Accounts, name: &AccountName) -> Result<(), Over> {
-    match accounts.find(name.as_str()) {
-        None => Ok(()),
-        Some(_) => Err(Over::refused(EXISTS, format!("there is an account {name} already"))),
+/// There is room for one more, and the name is free.
+fn refuse_another(accounts: &Accounts, name: &AccountName) -> Result<(), Over> {
+    if accounts.find(name.as_str()).is_some() {
+        return Err(Over::refused(EXISTS, format!("there is an account {name} already")));
+    }
+    // The next to read a file with one more would call it broken, and nobody could log on.
+    match accounts.list().len() >= ACCOUNTS_MAX {
+        true => {
+            Err(Over::refused(NO_RESOURCES, format!("there are {ACCOUNTS_MAX} accounts, no more can be")))
+        }
+        false => Ok(()),
     }
 }
 
