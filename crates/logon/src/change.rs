@@ -78,8 +78,7 @@ pub fn add(
     let mut accounts = store::load(place)?;
     refuse_another(&accounts, name)?;
     let uid = free_uid(&accounts, place)?;
-    let made = home::make(place, name.as_str(), uid)?;
-    accounts.add(Account {
+    let added = accounts.add(Account {
         name: name.as_str().to_owned(),
         uid,
         full_name: full_name.to_owned(),
@@ -88,6 +87,8 @@ pub fn add(
         enabled: true,
         password: hash,
     });
+    added.ok_or_else(|| Over::Broken(format!("{}: accounts are written as [[account]]", place.accounts)))?;
+    let made = home::make(place, name.as_str(), uid)?;
     if let Err(over) = store::save(place, &accounts, &lock) {
         if made == Made::New {
             home::unmake(place, name.as_str()).unwrap_or_else(|second| complain!("{second}"));
