@@ -33,8 +33,6 @@ const INVALID_PARAMETER: u32 = 87;
 const INVALID_NAME: u32 = 1315;
 /// ERROR_USER_EXISTS.
 const EXISTS: u32 = 1316;
-/// ERROR_NO_SUCH_USER.
-const NO_SUCH_ACCOUNT: u32 = 1317;
 
 /// Shells that are tried when none is named.
 const SHELLS: [&str; 2] = ["/bin/bash", "/bin/sh"];
@@ -176,7 +174,8 @@ pub fn password(
     let mut accounts = store::load(place)?;
     // Since the old one was checked an administrator may have set another: his stays.
     if find(&accounts, name)?.password != before && old == OldPassword::Asked {
-        return Err(Over::refused(logon::LOGON_FAILURE, "the password was changed meanwhile"));
+        let code = LogonFailure::WrongPassword.code();
+        return Err(Over::refused(code, "the password was changed meanwhile"));
     }
     accounts.set_password(name.as_str(), hash).ok_or_else(|| no_such(name))?;
     store::save(place, &accounts, &lock)?;
@@ -250,7 +249,7 @@ fn find<'a>(accounts: &'a Accounts, name: &AccountName) -> Result<&'a Account, O
 
 fn no_such(name: &AccountName) -> Over {
     Over::refused_with(
-        NO_SUCH_ACCOUNT,
+        LogonFailure::UnknownAccount.code(),
         format!("there is no built-in account {name}"),
         "accounts of the machine are kept with its own tools: passwd, usermod",
     )
