@@ -51,7 +51,8 @@ fn release(packages: &[&str]) -> Command {
     command
 }
 
-fn run(command: &mut Command) -> Result<(), Stop> {
+/// Runs cargo, which says itself what does not build.
+pub fn run(command: &mut Command) -> Result<(), Stop> {
     match command.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(_) => Err("it does not build; see above".to_owned().into()),

@@ -239,7 +239,7 @@ fn welcome(trial: &Trial, programs: &Path) {
 /// Who can log on, with the line for a second terminal: this one's shell is outside every session.
 fn people(trial: &Trial, programs: &Path) -> String {
     let Some((first, _)) = trial.accounts.first() else { return String::new() };
-    let mut text = String::from("\n Two people can log on. Their passwords are shown this once:\n\n");
+    let mut text = String::from("\n These can log on. Their passwords are shown this once:\n\n");
     for (name, password) in &trial.accounts {
         text.push_str(&format!("  {name:<8} {password}\n"));
     }

@@ -82,6 +82,12 @@ impl Failure {
         self
     }
 
+    /// Adds the command that helps, unless a better one is known.
+    pub fn or_hint(mut self, hint: impl FnOnce() -> String) -> Failure {
+        self.hint = self.hint.or_else(|| Some(hint()));
+        self
+    }
+
     /// Adds Windows' error number.
     pub fn code(mut self, code: u32) -> Failure {
         self.code = (code != 0).then_some(code);
@@ -123,5 +129,11 @@ mod tests {
         assert_eq!(json["error"]["kind"], "refused");
         assert_eq!(json["error"]["code"], 1056);
         assert_eq!(json["error"]["hint"], "s0 service status web");
+    }
+
+    #[test]
+    fn a_hint_that_is_there_stays() {
+        let failure = Failure::refused("start web", "no").or_hint(|| "first".to_owned());
+        assert_eq!(failure.or_hint(|| "second".to_owned()).hint.as_deref(), Some("first"));
     }
 }

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use session0_model::limit::ACCOUNTS_MAX;
 use session0_model::logon::name::AccountName;
 use session0_model::logon::wire::{
     AccountChange, AccountPlace, FromLogon, HomeFate, LogonFailure, OldPassword,
@@ -12,7 +13,7 @@ use session0_sys::lock::Lock;
 
 use crate::accounts::{Account, Accounts, published, store, valid_full_name, valid_name, valid_path};
 use crate::home::{self, Fate, Made};
-use crate::over::Over;
+use crate::over::{NO_RESOURCES, Over};
 use crate::peers::Peers;
 use crate::said::{self, Said};
 use crate::{check, logon, password};
@@ -32,10 +33,6 @@ const INVALID_PARAMETER: u32 = 87;
 const INVALID_NAME: u32 = 1315;
 /// ERROR_USER_EXISTS.
 const EXISTS: u32 = 1316;
-/// ERROR_NO_SUCH_USER.
-const NO_SUCH_ACCOUNT: u32 = 1317;
-/// ERROR_NO_SYSTEM_RESOURCES.
-const NO_RESOURCES: u32 = 1450;
 
 /// Shells that are tried when none is named.
 const SHELLS: [&str; 2] = ["/bin/bash", "/bin/sh"];
@@ -71,16 +68,15 @@ pub fn add(
     valid_full_name(full_name)
         .map_err(|reason| Over::refused(INVALID_PARAMETER, format!("the person's name: {reason}")))?;
     let shell = usable_shell(shell)?;
-    refuse_existing(&store::load(place)?, name)?;
+    refuse_another(&store::load(place)?, name)?;
     refuse_machines(name)?;
     let hash = password::new(peers, name.as_str(), OldPassword::NotNeeded)?;
 
     let lock = store::lock(peers, place)?;
     let mut accounts = store::load(place)?;
-    refuse_existing(&accounts, name)?;
+    refuse_another(&accounts, name)?;
     let uid = free_uid(&accounts, place)?;
-    let made = home::make(place, name.as_str(), uid)?;
-    accounts.add(Account {
+    let added = accounts.add(Account {
         name: name.as_str().to_owned(),
         uid,
         full_name: full_name.to_owned(),
@@ -89,11 +85,13 @@ pub fn add(
         enabled: true,
         password: hash,
     });
-    if let Err(fault) = store::save(place, &accounts, &lock) {
+    added.ok_or_else(|| Over::Broken(format!("{}: accounts are written as [[account]]", place.accounts)))?;
+    let made = home::make(place, name.as_str(), uid)?;
+    if let Err(over) = store::save(place, &accounts, &lock) {
         if made == Made::New {
             home::unmake(place, name.as_str()).unwrap_or_else(|second| complain!("{second}"));
         }
-        return Err(fault.into());
+        return Err(over);
     }
     publish_change(place, &accounts, &lock);
     done(peers, name, AccountChange::Added)
@@ -113,10 +111,17 @@ fn usable_shell(shell: Option<&str>) -> Result<String, Over> {
     }
 }
 
-fn refuse_existing(accounts: &Accounts, name: &AccountName) -> Result<(), Over> {
-    match accounts.find(name.as_str()) {
-        None => Ok(()),
-        Some(_) => Err(Over::refused(EXISTS, format!("there is an account {name} already"))),
+/// There is room for one more, and the name is free.
+fn refuse_another(accounts: &Accounts, name: &AccountName) -> Result<(), Over> {
+    if accounts.find(name.as_str()).is_some() {
+        return Err(Over::refused(EXISTS, format!("there is an account {name} already")));
+    }
+    // The next to read a file with one more would call it broken, and nobody could log on.
+    match accounts.list().len() >= ACCOUNTS_MAX {
+        true => {
+            Err(Over::refused(NO_RESOURCES, format!("there are {ACCOUNTS_MAX} accounts, no more can be")))
+        }
+        false => Ok(()),
     }
 }
 
@@ -169,7 +174,8 @@ pub fn password(
     let mut accounts = store::load(place)?;
     // Since the old one was checked an administrator may have set another: his stays.
     if find(&accounts, name)?.password != before && old == OldPassword::Asked {
-        return Err(Over::refused(logon::LOGON_FAILURE, "the password was changed meanwhile"));
+        let code = LogonFailure::WrongPassword.code();
+        return Err(Over::refused(code, "the password was changed meanwhile"));
     }
     accounts.set_password(name.as_str(), hash).ok_or_else(|| no_such(name))?;
     store::save(place, &accounts, &lock)?;
@@ -243,7 +249,7 @@ fn find<'a>(accounts: &'a Accounts, name: &AccountName) -> Result<&'a Account, O
 
 fn no_such(name: &AccountName) -> Over {
     Over::refused_with(
-        NO_SUCH_ACCOUNT,
+        LogonFailure::UnknownAccount.code(),
         format!("there is no built-in account {name}"),
         "accounts of the machine are kept with its own tools: passwd, usermod",
     )

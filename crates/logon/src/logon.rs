@@ -21,8 +21,6 @@ use crate::secret::Secret;
 
 /// Said for every reason but one, so that it tells nothing.
 pub const WRONG: &str = "logon failed: unknown user or wrong password";
-/// ERROR_LOGON_FAILURE.
-pub const LOGON_FAILURE: u32 = 1326;
 
 /// Logs a user on.
 pub fn logon(peers: &mut Peers, place: &AccountPlace, account: &AccountName) -> Result<(), Over> {
@@ -92,7 +90,7 @@ pub fn tries<T>(
             peers.say(&Said::Message { text: WRONG.into() })?;
         }
     }
-    Err(Over::refused(LOGON_FAILURE, WRONG))
+    Err(Over::refused(LogonFailure::WrongPassword.code(), WRONG))
 }
 
 #[cfg(test)]

@@ -61,6 +61,8 @@ impl From<session0_sys::Fault> for Over {
 const TIMEOUT: u32 = 1460;
 /// ERROR_INTERNAL_ERROR.
 const INTERNAL: u32 = 1359;
+/// ERROR_NO_SYSTEM_RESOURCES.
+pub const NO_RESOURCES: u32 = 1450;
 
 /// Does what the daemon wants done, and says how it ended.
 pub fn conclude(peers: &mut Peers) {

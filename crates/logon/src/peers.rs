@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::RecvFlags;
 use session0_model::launch::wire as codec;
 use session0_model::limit::{CONVERSATION_PACKET_MAX, PACKET_MAX};
@@ -161,13 +161,8 @@ impl Peers {
     fn answer(&self) -> Result<Secret, Over> {
         let Some(client) = &self.client else { return Err(Over::ClientGone) };
         let mut buffer = vec![0; CONVERSATION_PACKET_MAX];
-        let received = loop {
-            match rustix::net::recv(client, &mut buffer[..], RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
-                Err(Errno::INTR) => {}
-                other => break other,
-            }
-        };
-        match received {
+        let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
+        match retry_on_intr(|| rustix::net::recv(client, &mut buffer[..], flags)) {
             Ok((_, 0)) | Err(_) => Err(Over::ClientGone),
             Ok((length, whole)) if length == whole => {
                 Answer::parse(&buffer[..length]).ok_or(Over::ClientNonsense)
@@ -189,7 +184,7 @@ impl Peers {
             let left = until.min(self.deadline).saturating_duration_since(Instant::now());
             let mut poll = vec![PollFd::new(&self.daemon, PollFlags::IN | gone)];
             poll.extend(self.client.iter().map(|client| PollFd::new(client, events)));
-            match rustix::event::poll(&mut poll, Some(&timespec(left))) {
+            match rustix::event::poll(&mut poll, Timespec::try_from(left).ok().as_ref()) {
                 Ok(0) if left.is_zero() => return Ok(Came::Time),
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(Over::system("wait for the client", error)),
@@ -233,15 +228,11 @@ impl Peers {
 
 fn readable(socket: &OwnedFd) -> Result<bool, Over> {
     let mut poll = [PollFd::new(socket, PollFlags::IN | PollFlags::RDHUP)];
-    match rustix::event::poll(&mut poll, Some(&timespec(Duration::ZERO))) {
+    match rustix::event::poll(&mut poll, Some(&Timespec::default())) {
         Ok(_) if poll[0].revents().intersects(PollFlags::HUP | PollFlags::RDHUP) => Err(Over::ClientGone),
         Ok(_) => Ok(!poll[0].revents().is_empty()),
         Err(error) => Err(Over::system("look at the client", io::Error::from(error))),
     }
-}
-
-fn timespec(time: Duration) -> Timespec {
-    Timespec { tv_sec: time.as_secs() as i64, tv_nsec: i64::from(time.subsec_nanos()) }
 }
 
 #[cfg(test)]

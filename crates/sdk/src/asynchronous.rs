@@ -116,14 +116,5 @@ impl Client {
         crate::client::closed(self.stream.as_fd())
     }
 
-    /// The descriptors that came with an answer which says how many there are.
-    fn take_descriptors(&mut self, said: u32, of: &str) -> Result<Vec<OwnedFd>, Error> {
-        self.input.take_exactly(said, of)
-    }
-
-    fn converse(&mut self, begun: Begun) -> Result<Conversation, Error> {
-        Conversation::new(self.take_descriptors(begun.descriptors, "a conversation")?, self.path.clone())
-    }
-
     methods!([async] [.await]);
 }

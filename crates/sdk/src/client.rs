@@ -146,15 +146,6 @@ impl Client {
             }
         }
     }
-
-    /// The descriptors that came with an answer which says how many there are.
-    fn take_descriptors(&mut self, said: u32, of: &str) -> Result<Vec<OwnedFd>, Error> {
-        self.input.take_exactly(said, of)
-    }
-
-    fn converse(&mut self, begun: Begun) -> Result<Conversation, Error> {
-        Conversation::new(self.take_descriptors(begun.descriptors, "a conversation")?, self.path.clone())
-    }
 }
 
 /// Whether the other side is gone already.
@@ -194,6 +185,17 @@ impl Broken {
 /// second `.await` or nothing.
 macro_rules! methods {
     ([$($asynchronous:tt)*] [$($wait:tt)*]) => {
+        /// The descriptors that came with an answer which says how many there are.
+        fn take_descriptors(&mut self, said: u32, of: &str) -> Result<Vec<OwnedFd>, Error> {
+            self.input.take_exactly(said, of)
+        }
+
+        /// Begins a conversation. One is never begun twice.
+        $($asynchronous)* fn converse<M: Method<Reply = Begun>>(&mut self, parameters: &M) -> Result<Conversation, Error> {
+            let begun = self.call(parameters, Repeat::Never)$($wait)*?;
+            Conversation::new(self.take_descriptors(begun.descriptors, "a conversation")?, self.path.clone())
+        }
+
         /// The versions of product and interface.
         pub $($asynchronous)* fn version(&mut self) -> Result<VersionInfo, Error> {
             self.call(&host::Version {}, Repeat::Once)$($wait)*
@@ -302,8 +304,7 @@ macro_rules! methods {
 
         /// Begins a logon. See [`Conversation`] for an example.
         pub $($asynchronous)* fn logon(&mut self, parameters: &Begin) -> Result<Conversation, Error> {
-            let begun = self.call(parameters, Repeat::Never)$($wait)*?;
-            self.converse(begun)
+            self.converse(parameters)$($wait)*
         }
 
         /// Asks for the built-in accounts: the conversation's [`crate::logon::Said::Done`] has them.
@@ -318,8 +319,7 @@ macro_rules! methods {
         /// # }
         /// ```
         pub $($asynchronous)* fn account_list(&mut self) -> Result<Conversation, Error> {
-            let begun = self.call(&account::List {}, Repeat::Never)$($wait)*?;
-            self.converse(begun)
+            self.converse(&account::List {})$($wait)*
         }
 
         /// Adds a built-in account; the conversation asks for its password.
@@ -336,8 +336,7 @@ macro_rules! methods {
         /// # }
         /// ```
         pub $($asynchronous)* fn account_add(&mut self, parameters: &account::Add) -> Result<Conversation, Error> {
-            let begun = self.call(parameters, Repeat::Never)$($wait)*?;
-            self.converse(begun)
+            self.converse(parameters)$($wait)*
         }
 
         /// Gives a built-in account a new password, which the conversation asks for.
@@ -353,8 +352,7 @@ macro_rules! methods {
         /// ```
         pub $($asynchronous)* fn account_password(&mut self, name: &str) -> Result<Conversation, Error> {
             let parameters = account::Password { account: name.to_owned() };
-            let begun = self.call(&parameters, Repeat::Never)$($wait)*?;
-            self.converse(begun)
+            self.converse(&parameters)$($wait)*
         }
 
         /// Lets a built-in account log on no more; its sessions stay.
@@ -368,8 +366,7 @@ macro_rules! methods {
         /// ```
         pub $($asynchronous)* fn account_disable(&mut self, name: &str) -> Result<Conversation, Error> {
             let parameters = account::Disable { account: name.to_owned() };
-            let begun = self.call(&parameters, Repeat::Never)$($wait)*?;
-            self.converse(begun)
+            self.converse(&parameters)$($wait)*
         }
 
         /// Lets a built-in account log on again.
@@ -383,8 +380,7 @@ macro_rules! methods {
         /// ```
         pub $($asynchronous)* fn account_enable(&mut self, name: &str) -> Result<Conversation, Error> {
             let parameters = account::Enable { account: name.to_owned() };
-            let begun = self.call(&parameters, Repeat::Never)$($wait)*?;
-            self.converse(begun)
+            self.converse(&parameters)$($wait)*
         }
 
         /// Removes a built-in account.
@@ -398,8 +394,7 @@ macro_rules! methods {
         /// ```
         pub $($asynchronous)* fn account_remove(&mut self, name: &str, home: Home) -> Result<Conversation, Error> {
             let parameters = account::Remove { account: name.to_owned(), home: Some(home == Home::Removed) };
-            let begun = self.call(&parameters, Repeat::Never)$($wait)*?;
-            self.converse(begun)
+            self.converse(&parameters)$($wait)*
         }
     };
 }

@@ -1,6 +1,6 @@
 //! The measurements. In each, the managers take turns, so that what the machine does besides hits all alike.
 
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -76,7 +76,7 @@ fn fleet_round(bench: &Bench, manager: &dyn Manager) -> Outcome<FleetRound> {
         sleep(SETTLE);
         let mut tell = manager.start_all(&place);
         let begun = now();
-        let told = spawn(&mut tell, &place)?;
+        let told = process::quiet(&mut tell, &place.root)?;
         let last = place.stamps.wait_all(PATIENCE)?;
         finish(told)?;
         (running, begun, last)
@@ -180,7 +180,7 @@ impl<'a> Turn<'a> {
         let (place, _) = self.alive.as_ref().ok_or("not running")?;
         let mut start = self.manager.start_one(place, index);
         let begun = now();
-        let told = spawn(&mut start, place)?;
+        let told = process::quiet(&mut start, &place.root)?;
         let at = place.stamps.wait(index, 1, PATIENCE)?;
         finish(told)?;
         Ok(milliseconds(begun, at))
@@ -253,16 +253,6 @@ fn kill_daemon(place: &Place, running: &Running) -> Outcome<(f64, usize)> {
     let calm = |index: &usize| before.1[*index].instances == after.1[*index].instances;
     let undisturbed = (0..place.stamps.count()).filter(|index| same(index) && calm(index)).count();
     Ok((back, place.stamps.count() - undisturbed))
-}
-
-fn spawn(command: &mut Command, place: &Place) -> Outcome<Child> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    process::clean(command, &place.root)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|e| format!("starting {name}: {e}"))
 }
 
 /// Waits for a control command that has done what it was for. Its verdict does not matter: the stamp is there.

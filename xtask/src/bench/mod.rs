@@ -203,10 +203,10 @@ fn services(options: &Options, root: &Path) -> Outcome<()> {
     }
     let unknown = ROWS.iter().filter(|row| is_wanted(options, row.measurement));
     let unknown =
-        unknown.filter(|row| figures::verdict(row, &figures, "session0") == Verdict::Unknown).count();
+        unknown.filter(|row| figures::verdict(row, &figures, table::OURS) == Verdict::Unknown).count();
     match unknown {
         0 => Ok(()),
-        _ if !asked("session0") => Ok(()),
+        _ if !asked(table::OURS) => Ok(()),
         rows => Err(format!("{rows} rows have no figure for us or for the peer to beat")),
     }
 }
@@ -237,10 +237,15 @@ fn is_wanted(options: &Options, measurement: Measurement) -> bool {
         || options.subject.rows().iter().any(|row| row.measurement == measurement && asked(row))
 }
 
+/// What a host of ours consists of.
+fn our_programs() -> impl Iterator<Item = &'static str> {
+    ["s0"].into_iter().chain(crate::install::INNER_PROGRAMS)
+}
+
 /// Builds our programs as they are released and copies them to where Session 0 sees them.
 fn build(to: &Path) -> Outcome<()> {
     let programs = crate::release::build().map_err(|stop| stop.message)?;
-    for program in ["s0", "session0d", "session0-init", "session0-log", "session0-logon"] {
+    for program in our_programs() {
         let from = programs.join(program);
         fs::copy(&from, to.join(program)).map_err(|e| format!("copying {}: {e}", from.display()))?;
     }

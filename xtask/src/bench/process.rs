@@ -196,6 +196,17 @@ pub fn clean<'a>(command: &'a mut Command, place: &Path) -> &'a mut Command {
     command.env("PATH", path).env(MARK, place)
 }
 
+/// Starts a command without input and output.
+pub fn quiet(command: &mut Command, place: &Path) -> Outcome<Child> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    clean(command, place)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|e| format!("starting {name}: {e}"))
+}
+
 /// Runs a control command to its end, without its output. The time between is not measured here.
 pub fn control(command: &mut Command, place: &Path) -> Outcome<()> {
     let name = command.get_program().to_string_lossy().into_owned();

@@ -3,12 +3,12 @@
 mod article;
 mod attacks;
 
-use std::io::{BufRead, BufReader, IsTerminal};
+use std::io::{self, BufRead, BufReader, IsTerminal};
 use std::process::{Command, Stdio};
 
 use lexopt::prelude::*;
 
-use crate::{Stop, cargo, complain, is_root, say, target_directory, up};
+use crate::{Stop, cargo, complain, is_root, release, say, target_directory, up};
 
 const HELP: &str = "\
 usage: cargo xtask demo [attacks] [--json]
@@ -54,10 +54,7 @@ pub fn main(mut parser: lexopt::Parser) -> Result<(), Stop> {
 /// Builds everything and runs a program of the system tests as root, with each line it prints; whether it was content.
 fn play(program: &str, mut line: impl FnMut(&str)) -> Result<bool, Stop> {
     complain("building session0 and the demo ...");
-    let built = cargo().args(["build", "--workspace", "--quiet"]).status();
-    if !built.map_err(|error| format!("could not run cargo: {error}"))?.success() {
-        return Err("it does not build; see above".to_owned().into());
-    }
+    release::run(cargo().args(["build", "--workspace", "--quiet"]))?;
     let program = target_directory()?.join("debug").join(program);
     let mut command = if is_root() {
         Command::new(&program)
@@ -72,10 +69,18 @@ fn play(program: &str, mut line: impl FnMut(&str)) -> Result<bool, Stop> {
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| format!("could not run {}: {error}", program.display()))?;
-    let output = child.stdout.take().map(BufReader::new);
-    output.into_iter().flat_map(|reader| reader.lines().map_while(Result::ok)).for_each(|one| line(&one));
+    let heard = child.stdout.take().map_or(Ok(()), |output| lines(BufReader::new(output), &mut line));
     let status = child.wait().map_err(|error| format!("could not wait for the demo: {error}"))?;
+    heard.map_err(|error| format!("could not read what the demo says: {error}"))?;
     Ok(status.success())
+}
+
+/// Each line, also one that is not UTF-8: what comes after it counts as well.
+fn lines(output: impl BufRead, line: &mut impl FnMut(&str)) -> io::Result<()> {
+    output.split(b'\n').try_for_each(|one| {
+        line(&String::from_utf8_lossy(&one?));
+        Ok(())
+    })
 }
 
 const GREEN: &str = "32";
@@ -115,5 +120,12 @@ mod tests {
     fn a_detail_neither_breaks_the_table_nor_moves_the_terminal() {
         assert_eq!(cut("abc\u{1b}[2J\n", 20), "abc [2J ");
         assert_eq!(cut("abcdefghij", 8), "abcde...");
+    }
+
+    #[test]
+    fn a_line_that_is_not_utf_8_does_not_end_the_demo() {
+        let mut heard = Vec::new();
+        lines(&b"one\n\xff\nthree\n"[..], &mut |line| heard.push(line.to_owned())).unwrap();
+        assert_eq!(heard, ["one", "\u{fffd}", "three"]);
     }
 }

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::conversation::{Answers, Conclusion, PasswordFrom, WITHOUT_TERMINAL, talk, terminal_failed};
 use crate::describe::one_line;
 use crate::failure::Failure;
-use crate::terminal::relay::{Outcome, Redraw, relay};
+use crate::terminal::relay::{Outcome, Redraw, gone_code, relay};
 use crate::terminal::{self, Place, Terminal};
 
 /// Log on and work in a session of your own
@@ -116,7 +116,7 @@ fn work(
             let hint = format!("`s0 {}session list` shows whether it goes on", context.root.flag());
             Err(Failure::fault(tried, "the host let go of its terminal without a word").hint(hint))
         }
-        Outcome::Gone(signal) => Ok(ExitCode::from(128 + signal.as_raw() as u8)),
+        Outcome::Gone(signal) => Ok(gone_code(signal)),
     }
 }
 

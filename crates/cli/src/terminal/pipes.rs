@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
-use session0::session::{View, Viewer};
+use session0::session::Viewer;
 
 use super::buffer::{Buffer, Filled};
 use super::relay::{LAST_WORDS_MAX, Outcome};
@@ -148,15 +148,7 @@ fn wait(lanes: &mut [Lane; 3], viewer: &Viewer, running: bool) -> io::Result<Opt
             lane.to = None;
         }
     }
-    Ok(if viewed { view(viewer) } else { None })
-}
-
-fn view(viewer: &Viewer) -> Option<Outcome> {
-    match viewer.next() {
-        Ok(Some(View::Unknown)) => None,
-        Ok(Some(view)) => Some(Outcome::Said(view)),
-        Ok(None) | Err(_) => Some(Outcome::Silence),
-    }
+    Ok(if viewed { Outcome::heard(viewer) } else { None })
 }
 
 /// How much may be written at once to a stream of ours.

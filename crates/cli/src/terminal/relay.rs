@@ -8,6 +8,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -38,6 +39,22 @@ pub enum Outcome {
     Silence,
     /// The terminal went away, or this process was told to end.
     Gone(Signal),
+}
+
+impl Outcome {
+    /// What the host says, if that is an end.
+    pub fn heard(viewer: &Viewer) -> Option<Outcome> {
+        match viewer.next() {
+            Ok(Some(View::Unknown)) => None,
+            Ok(Some(view)) => Some(Outcome::Said(view)),
+            Ok(None) | Err(_) => Some(Outcome::Silence),
+        }
+    }
+}
+
+/// The exit code when this command's terminal is gone: a shell's for a program that the signal ended.
+pub fn gone_code(signal: Signal) -> ExitCode {
+    ExitCode::from(128 + signal.as_raw() as u8)
 }
 
 /// Whether programs are to draw their screens anew.
@@ -260,14 +277,14 @@ impl Relay<'_> {
 
     /// What the host says. After another terminal has taken the session over, its output is for that one alone.
     fn view(&mut self) {
-        let (outcome, programs) = match self.viewer.next() {
-            Ok(Some(View::Unknown)) => return,
-            Ok(Some(view @ View::TakenOver { .. })) => (Outcome::Said(view), Programs::Done),
-            Ok(Some(view @ View::Ended { .. })) => (Outcome::Said(view), Programs::LastWords(LAST_WORDS_MAX)),
-            Ok(None) | Err(_) => (Outcome::Silence, Programs::LastWords(LAST_WORDS_MAX)),
+        let Some(outcome) = Outcome::heard(&self.viewer) else { return };
+        self.programs = match outcome {
+            Outcome::Said(View::TakenOver { .. }) => Programs::Done,
+            Outcome::Said(View::Ended { .. } | View::Unknown) | Outcome::Silence | Outcome::Gone(_) => {
+                Programs::LastWords(LAST_WORDS_MAX)
+            }
         };
         self.outcome = Some(outcome);
-        self.programs = programs;
         self.input.discard();
     }
 

@@ -1,37 +1,29 @@
 //! What programs have set on a terminal by escape sequences, so that exactly that can be undone when they end without doing it
 //! themselves: a full-screen editor whose session was taken over must not leave its screen behind.
 
-/// What differs from a terminal as a shell expects it. One bit for each of [`UNDO`].
+/// What differs from a terminal as a shell expects it. One bit for each of [`MODES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Modes(pub u32);
 
-/// What undoes each mode, by its bit. The alternate screens come first, as what follows concerns the screen that is then shown.
-const UNDO: [&str; 23] = [
-    "\x1b[?1049l",
-    "\x1b[?1047l",
-    "\x1b[?47l",
-    "\x1b7\x1b[r\x1b8",
-    "\x1b[0m",
-    "\x1b[?25h",
-    "\x1b[?1l",
-    "\x1b>",
-    "\x1b[?7h",
-    "\x1b[?6l",
-    "\x1b[?5l",
-    "\x1b[?9l",
-    "\x1b[?1000l",
-    "\x1b[?1002l",
-    "\x1b[?1003l",
-    "\x1b[?1004l",
-    "\x1b[?1005l",
-    "\x1b[?1006l",
-    "\x1b[?1015l",
-    "\x1b[?2004l",
-    "\x1b[>4m",
-    "\x1b[<u",
-    "\x1b[0 q",
-];
-const ALTERNATE: u32 = 0b111;
+/// A mode that is followed.
+struct Mode {
+    bit: u32,
+    /// If it is a private mode: its number, and how it is in a terminal as a shell expects it.
+    private: Option<(u32, Usual)>,
+    undo: &'static str,
+}
+
+/// How a mode is in a terminal as a shell expects it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Usual {
+    On,
+    Off,
+}
+
+const SAVING_ALTERNATE: u32 = 0;
+const CLEARING_ALTERNATE: u32 = 1;
+const BARE_ALTERNATE: u32 = 2;
+const ALTERNATE: u32 = 1 << SAVING_ALTERNATE | 1 << CLEARING_ALTERNATE | 1 << BARE_ALTERNATE;
 const MARGINS: u32 = 3;
 const ATTRIBUTES: u32 = 4;
 const CURSOR_HIDDEN: u32 = 5;
@@ -41,33 +33,52 @@ const ORIGIN: u32 = 9;
 const OTHER_KEYS: u32 = 20;
 const KEYBOARD: u32 = 21;
 const CURSOR_SHAPE: u32 = 22;
-/// Line drawing characters, undone apart as they have two sequences.
+/// Line drawing characters, which come by two sequences.
 const DRAWING: u32 = 23;
 const SHIFTED: u32 = 24;
 
-/// The private modes by number: the bit, and whether the mode is on in a terminal as a shell expects it.
-fn private(number: u32) -> Option<(u32, bool)> {
-    Some(match number {
-        1049 => (0, false),
-        1047 => (1, false),
-        47 => (2, false),
-        25 => (CURSOR_HIDDEN, true),
-        1 => (CURSOR_KEYS, false),
-        66 => (KEYPAD, false),
-        7 => (8, true),
-        6 => (ORIGIN, false),
-        5 => (10, false),
-        9 => (11, false),
-        1000 => (12, false),
-        1002 => (13, false),
-        1003 => (14, false),
-        1004 => (15, false),
-        1005 => (16, false),
-        1006 => (17, false),
-        1015 => (18, false),
-        2004 => (19, false),
-        _ => return None,
-    })
+/// In the order in which they are undone. The alternate screens come first, as what follows concerns the screen that is then shown.
+const MODES: [Mode; 25] = [
+    private(SAVING_ALTERNATE, 1049, Usual::Off, "\x1b[?1049l"),
+    private(CLEARING_ALTERNATE, 1047, Usual::Off, "\x1b[?1047l"),
+    private(BARE_ALTERNATE, 47, Usual::Off, "\x1b[?47l"),
+    other(MARGINS, "\x1b7\x1b[r\x1b8"),
+    other(ATTRIBUTES, "\x1b[0m"),
+    private(CURSOR_HIDDEN, 25, Usual::On, "\x1b[?25h"),
+    private(CURSOR_KEYS, 1, Usual::Off, "\x1b[?1l"),
+    private(KEYPAD, 66, Usual::Off, "\x1b>"),
+    private(8, 7, Usual::On, "\x1b[?7h"),
+    private(ORIGIN, 6, Usual::Off, "\x1b[?6l"),
+    private(10, 5, Usual::Off, "\x1b[?5l"),
+    private(11, 9, Usual::Off, "\x1b[?9l"),
+    private(12, 1000, Usual::Off, "\x1b[?1000l"),
+    private(13, 1002, Usual::Off, "\x1b[?1002l"),
+    private(14, 1003, Usual::Off, "\x1b[?1003l"),
+    private(15, 1004, Usual::Off, "\x1b[?1004l"),
+    private(16, 1005, Usual::Off, "\x1b[?1005l"),
+    private(17, 1006, Usual::Off, "\x1b[?1006l"),
+    private(18, 1015, Usual::Off, "\x1b[?1015l"),
+    private(19, 2004, Usual::Off, "\x1b[?2004l"),
+    other(OTHER_KEYS, "\x1b[>4m"),
+    other(KEYBOARD, "\x1b[<u"),
+    other(CURSOR_SHAPE, "\x1b[0 q"),
+    other(DRAWING, "\x1b(B"),
+    other(SHIFTED, "\x0f"),
+];
+
+const fn private(bit: u32, number: u32, usual: Usual, undo: &'static str) -> Mode {
+    Mode { bit, private: Some((number, usual)), undo }
+}
+
+const fn other(bit: u32, undo: &'static str) -> Mode {
+    Mode { bit, private: None, undo }
+}
+
+/// A private mode's bit, and how the mode usually is.
+fn by_number(wanted: u32) -> Option<(u32, Usual)> {
+    let mut all =
+        MODES.iter().filter_map(|mode| mode.private.map(|(number, usual)| (number, mode.bit, usual)));
+    all.find(|(number, ..)| *number == wanted).map(|(_, bit, usual)| (bit, usual))
 }
 
 impl Modes {
@@ -83,20 +94,14 @@ impl Modes {
 
     /// What makes the terminal plain again.
     pub fn undo(self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for (bit, undo) in UNDO.iter().enumerate().filter(|(bit, _)| self.0 & (1 << bit) != 0) {
-            // A terminal's reset of one alternate screen is that of all; said twice, the cursor would jump.
-            if bit == 0 || 1 << bit & ALTERNATE == 0 || self.0 & 1 == 0 {
-                bytes.extend(undo.as_bytes());
-            }
-        }
-        if self.0 & (1 << DRAWING) != 0 {
-            bytes.extend(b"\x1b(B");
-        }
-        if self.0 & (1 << SHIFTED) != 0 {
-            bytes.push(0x0f);
-        }
-        bytes
+        // A terminal's reset of one alternate screen is that of all; said twice, the cursor would jump.
+        let said_once = if self.has(SAVING_ALTERNATE) { ALTERNATE & !(1 << SAVING_ALTERNATE) } else { 0 };
+        let left = Modes(self.0 & !said_once);
+        MODES.iter().filter(|mode| left.has(mode.bit)).flat_map(|mode| mode.undo.bytes()).collect()
+    }
+
+    fn has(self, bit: u32) -> bool {
+        self.0 & 1 << bit != 0
     }
 
     fn set(&mut self, bit: u32, on: bool) {
@@ -198,8 +203,8 @@ impl Screen {
         let modes = &mut self.modes;
         match (text.chars().next(), end) {
             (Some('?'), b'h' | b'l') => {
-                for (bit, usual) in text[1..].split(';').filter_map(|text| private(number(text))) {
-                    modes.set(bit, (end == b'h') != usual);
+                for (bit, usual) in text[1..].split(';').filter_map(|text| by_number(number(text))) {
+                    modes.set(bit, (end == b'h') != (usual == Usual::On));
                 }
             }
             (Some('>'), b'm') => match text[1..].split_once(';') {
@@ -216,7 +221,7 @@ impl Screen {
                 }
             }
             (Some('?' | '>' | '<' | '=' | '!'), _) => {}
-            (_, b'm') => modes.set(ATTRIBUTES, attributes(&text, modes.0 & (1 << ATTRIBUTES) != 0)),
+            (_, b'm') => modes.set(ATTRIBUTES, attributes(&text, modes.has(ATTRIBUTES))),
             (first, b'r') => modes.set(MARGINS, first.is_some()),
             (_, b'q') if text.ends_with(' ') => modes.set(CURSOR_SHAPE, number(text.trim_end()) != 0),
             _ => {}
@@ -290,6 +295,30 @@ mod tests {
         assert_eq!(undone("\x1b[5;20r"), "\x1b7\x1b[r\x1b8");
         assert_eq!(undone("\x1b(0"), "\x1b(B");
         assert_eq!(undone("\x1b[?7l"), "\x1b[?7h");
+    }
+
+    #[test]
+    fn each_mode_has_a_bit_of_its_own_and_is_undone_by_what_stands_beside_it() {
+        let mut seen = 0;
+        for mode in &MODES {
+            let modes = Modes(1 << mode.bit);
+            assert_eq!(seen & modes.0, 0, "{:?} has the bit of another", mode.undo);
+            seen |= modes.0;
+            assert_eq!(modes.undo(), mode.undo.as_bytes());
+            let mut screen = Screen { modes, ..Screen::default() };
+            screen.follow(mode.undo.as_bytes());
+            assert!(screen.modes().is_plain(), "{:?} undoes nothing", mode.undo);
+            if let Some((number, usual)) = mode.private {
+                let unusual = if usual == Usual::On { 'l' } else { 'h' };
+                assert_eq!(undone(&format!("\x1b[?{number}{unusual}")), mode.undo);
+            }
+        }
+    }
+
+    #[test]
+    fn two_alternate_screens_are_left_once() {
+        assert_eq!(undone("\x1b[?47;1047;1049h"), "\x1b[?1049l");
+        assert_eq!(undone("\x1b[?47;1047h"), "\x1b[?1047l\x1b[?47l");
     }
 
     #[test]

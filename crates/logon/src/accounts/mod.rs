@@ -90,7 +90,7 @@ impl Accounts {
     }
 
     /// Adds one. Its uid, and every lower one, is never given again.
-    pub fn add(&mut self, account: Account) {
+    pub fn add(&mut self, account: Account) -> Option<()> {
         self.next_uid = self.next_uid.max(account.uid.saturating_add(1));
         set(self.document.as_table_mut(), NEXT_UID, Value::from(i64::from(self.next_uid)));
         let mut table = Table::new();
@@ -104,10 +104,9 @@ impl Accounts {
         table.insert("enabled", Item::Value(Value::from(account.enabled)));
         table.insert("password", text(&account.password));
         table.decor_mut().set_prefix("\n");
-        if let Some(tables) = self.tables_or_new() {
-            tables.push(table);
-        }
+        self.tables_or_new()?.push(table);
         self.list.push(account);
+        Some(())
     }
 
     /// Removes one and the comments that stand above it. The high-water mark keeps its uid from the next.

@@ -12,7 +12,7 @@ use session0_sys::lock::{self, Lock, Locked};
 use session0_sys::{Context, Fault, files};
 
 use super::Accounts;
-use crate::over::Over;
+use crate::over::{NO_RESOURCES, Over};
 use crate::peers::Peers;
 
 /// Somebody else's change takes milliseconds.
@@ -40,9 +40,17 @@ pub fn lock(peers: &mut Peers, place: &AccountPlace) -> Result<Lock, Over> {
     }
 }
 
-/// Writes the accounts. The lock is the caller's word that nobody else does.
-pub fn save(place: &AccountPlace, accounts: &Accounts, _lock: &Lock) -> Result<(), Fault> {
-    replace(&place.accounts, accounts.text().as_bytes(), 0o600)
+/// Writes the accounts. The lock is the caller's word that nobody else does. What could not be read again is not written: nobody
+/// could log on.
+pub fn save(place: &AccountPlace, accounts: &Accounts, _lock: &Lock) -> Result<(), Over> {
+    let text = accounts.text();
+    if text.len() as u64 > ACCOUNTS_FILE_MAX {
+        return Err(Over::refused(
+            NO_RESOURCES,
+            format!("{} would have more than {ACCOUNTS_FILE_MAX} bytes", place.accounts),
+        ));
+    }
+    Ok(replace(&place.accounts, text.as_bytes(), 0o600)?)
 }
 
 /// Writes a file so that a reader, also one after a power cut, sees the old or the new content. What a killed writer left is

@@ -32,7 +32,7 @@ impl Corner {
 
     pub fn write(&self, accounts: &[Account]) {
         let mut all = Accounts::none(UIDS);
-        accounts.iter().for_each(|account| all.add(account.clone()));
+        accounts.iter().for_each(|account| all.add(account.clone()).unwrap());
         store::replace(&self.place.accounts, all.text().as_bytes(), 0o600).unwrap();
     }
 }
@@ -64,8 +64,8 @@ fn parse(text: &str) -> Result<Accounts, String> {
 
 fn file() -> String {
     let mut accounts = Accounts::none(UIDS);
-    accounts.add(account("alice", 70_001));
-    accounts.add(account("bob", 70_002));
+    accounts.add(account("alice", 70_001)).unwrap();
+    accounts.add(account("bob", 70_002)).unwrap();
     accounts.text()
 }
 
@@ -107,7 +107,7 @@ fn an_administrators_comments_survive_a_change() {
     ] {
         assert!(changed.contains(kept), "{kept} is not in {changed}");
     }
-    accounts.add(account("carol", 70_004));
+    accounts.add(account("carol", 70_004)).unwrap();
     let added = accounts.text();
     assert!(added.contains("# the end") && added.contains("next_uid = 70005"), "{added}");
     accounts.remove("bob").unwrap();
@@ -163,13 +163,13 @@ fn a_uid_is_never_given_twice() {
     let nobody = |_| Ok::<_, ()>(false);
     let mut accounts = Accounts::none(UIDS);
     assert_eq!(accounts.free_uid(UIDS, nobody), Ok(Some(70_001)), "the first is the logger's");
-    accounts.add(account("alice", 70_001));
+    accounts.add(account("alice", 70_001)).unwrap();
     accounts.remove("alice").unwrap();
     let mut accounts = parse(&accounts.text()).unwrap();
     assert_eq!(accounts.free_uid(UIDS, nobody), Ok(Some(70_002)));
     assert_eq!(accounts.free_uid(UIDS, |uid| Ok::<_, ()>(uid < 70_005)), Ok(Some(70_005)));
     assert_eq!(accounts.free_uid(UIDS, |_| Err("no")), Err("no"));
-    accounts.add(account("bob", 70_009));
+    accounts.add(account("bob", 70_009)).unwrap();
     accounts.remove("bob").unwrap();
     let accounts = parse(&accounts.text()).unwrap();
     assert_eq!(accounts.free_uid(UIDS, nobody), Ok(None), "none is left");

@@ -1,9 +1,10 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use session0_api::conversation::Said;
+use session0_model::limit::{ACCOUNTS_FILE_MAX, ACCOUNTS_MAX};
 use session0_model::logon::wire::{AccountChange, FromLogon, HomeFate, LogonFailure, OldPassword, Task};
 
-use crate::rig::{Corner, FIRST, UIDS, add, changed, logon, name, new_password, remove};
+use crate::rig::{Corner, FIRST, Talk, UIDS, add, changed, logon, name, new_password, remove};
 
 fn mode(path: impl AsRef<std::path::Path>) -> u32 {
     std::fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
@@ -262,17 +263,63 @@ fn of_two_who_add_the_same_name_one_does() {
     assert_eq!(corner.names(), ["alice"]);
 }
 
-#[test]
-fn a_list_of_many_accounts_comes_whole() {
-    let corner = Corner::with("alice", "long enough");
+/// Writes this many accounts over the one that there is.
+fn multiply(corner: &Corner, count: u32) {
     let one = corner.accounts();
     let (head, table) = one.split_at(one.find("[[account]]").unwrap());
     let mut text = head.replace(&format!("next_uid = {}", FIRST + 1), "");
-    for number in 0..900 {
+    for number in 0..count {
         let table = table.replace("\"alice\"", &format!("\"user{number:03}\""));
         text += &table.replace(&format!("uid = {FIRST}"), &format!("uid = {}", FIRST + number));
     }
     std::fs::write(&corner.place.accounts, text).unwrap();
+}
+
+#[test]
+fn one_account_more_than_can_be_read_is_not_added() {
+    let mut corner = Corner::with("alice", "long enough");
+    let count = u32::try_from(ACCOUNTS_MAX).unwrap();
+    corner.place.uids.1 = FIRST + 2 * count;
+    multiply(&corner, count);
+    let before = corner.accounts();
+    let talk = corner.start(add("bob"));
+    let message = talk.refused(1450);
+    assert!(message.contains(&ACCOUNTS_MAX.to_string()), "{message}");
+    talk.ended();
+    assert!(corner.accounts() == before && corner.homes() == ["alice"]);
+    assert_eq!(corner.names().len(), ACCOUNTS_MAX);
+}
+
+#[test]
+fn a_file_longer_than_can_be_read_is_not_written() {
+    let corner = Corner::with("alice", "long enough");
+    let text = corner.accounts();
+    let room = usize::try_from(ACCOUNTS_FILE_MAX).unwrap() - text.len();
+    let before = format!("#{}\n{text}", "x".repeat(room - 2));
+    std::fs::write(&corner.place.accounts, &before).unwrap();
+    let unchanged = |talk: Talk| {
+        let message = talk.refused(1450);
+        assert!(message.contains(&corner.place.accounts), "{message}");
+        assert!(message.contains(&ACCOUNTS_FILE_MAX.to_string()), "{message}");
+        talk.ended();
+        assert!(corner.accounts() == before && corner.homes() == ["alice"]);
+    };
+    let talk = corner.start(add("bob"));
+    talk.new_password("long enough");
+    unchanged(talk);
+    // `false` is a letter longer than `true`.
+    unchanged(corner.start(Task::Disable { account: name("alice") }));
+    let talk = corner.start(new_password("alice", OldPassword::NotNeeded));
+    talk.new_password("second one");
+    assert_eq!(talk.heard(), changed("alice", AccountChange::Password));
+    talk.done();
+    assert!(corner.try_logon("alice", "second one").is_some());
+}
+
+#[test]
+fn a_list_of_many_accounts_comes_whole() {
+    let corner = Corner::with("alice", "long enough");
+    multiply(&corner, 900);
     let names = corner.names();
     assert_eq!((names.len(), names[899].as_str()), (900, "user899"));
 }

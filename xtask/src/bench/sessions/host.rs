@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::client::{Api, Shell};
 use super::stand_in::{self, FIRST_UID};
-use crate::bench::Outcome;
 use crate::bench::manager::{self, Manager, PATIENCE, Place, Session0};
 use crate::bench::process::Running;
 use crate::bench::stamps::{self, milliseconds};
+use crate::bench::{self, Outcome};
 
 /// The account of a host with the real session0-logon.
 const ACCOUNT: &str = "measured";
@@ -17,8 +17,6 @@ const ACCOUNT: &str = "measured";
 const PASSWORD: &str = "correct horse battery staple";
 /// A service that runs in every host of a bench, to be asked about.
 pub const SERVICE: &str = "measured";
-/// Our programs.
-const PROGRAMS: [&str; 5] = ["s0", "session0d", "session0-init", "session0-log", "session0-logon"];
 
 /// Who tells the daemon that a user is who he says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +42,7 @@ impl Host {
     pub fn launch(root: &Path, name: &str, logon: Logon, users: usize) -> Outcome<Host> {
         let place = Place::new(root.join(name), &root.join("bin/stamp"), users)?;
         let programs = place.directory("bin")?;
-        for program in PROGRAMS {
+        for program in bench::our_programs() {
             let (from, to) = (root.join("bin").join(program), programs.join(program));
             fs::hard_link(&from, &to).map_err(|e| format!("linking {}: {e}", to.display()))?;
         }

@@ -1,12 +1,12 @@
 //! Others who begin a session or run a program as somebody else.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use super::{Bench, xrdp};
 use crate::bench::Outcome;
 use crate::bench::manager::{PATIENCE, Place, on_path};
-use crate::bench::process;
+use crate::bench::process::{self, quiet};
 use crate::bench::stamps::{self, milliseconds, now};
 
 /// The account they act for: every Debian has it, and root needs no password for it.
@@ -88,17 +88,6 @@ pub fn absent() -> Vec<String> {
             .push(format!("{}: {missing} is not on PATH. Published, not measured by us: 430 ms", xrdp::NAME));
     }
     absent
-}
-
-/// Starts a command without input and output.
-pub fn quiet(command: &mut Command, place: &Path) -> Outcome<Child> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    process::clean(command, place)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|e| format!("starting {name}: {e}"))
 }
 
 /// Ends a command and everything below it: the shell sleeps until it is killed.

@@ -6,10 +6,10 @@ use std::os::unix::fs::chown;
 use std::process::Command;
 
 use super::Bench;
-use super::peers::{end, quiet};
+use super::peers::end;
 use crate::bench::Outcome;
 use crate::bench::manager::{PATIENCE, Place, on_path};
-use crate::bench::process::Running;
+use crate::bench::process::{self, Running};
 use crate::bench::stamps::{self, milliseconds, now};
 
 /// Its name in the table.
@@ -57,7 +57,7 @@ impl Xrdp {
         let mut sesrun = Command::new("xrdp-sesrun");
         sesrun.args(["-s", "::1", "-t", "Xvnc", "-g", &format!("800x{height}"), "-p", PASSWORD, ACCOUNT]);
         let begun = now();
-        let child = quiet(&mut sesrun, &self.place.root)?;
+        let child = process::quiet(&mut sesrun, &self.place.root)?;
         let at = self.place.stamps.wait(0, next, PATIENCE / 4);
         end(child)?;
         Ok(milliseconds(begun, at?))

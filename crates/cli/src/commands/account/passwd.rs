@@ -26,15 +26,20 @@ pub struct Args {
 /// Runs it.
 pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let tried = "change the password";
-    let own = || own_account(&std::fs::read_to_string("/etc/passwd").unwrap_or_default());
-    let account =
-        args.account.clone().or_else(own).ok_or_else(|| {
-            Failure::usage(tried, "this user has no name here").hint("s0 account passwd NAME")
-        })?;
+    let account = match &args.account {
+        Some(account) => account.clone(),
+        None => own(tried, "/etc/passwd").map_err(|failure| failure.hint("s0 account passwd NAME"))?,
+    };
     let tried = format!("change the password of {}", one_line(&account));
     let answers = Answers::new(&tried, args.password_stdin.into(), PROMPTS_MAX)?;
     let done = ("password", "has a new password");
     change(context, &tried, &account, done, answers, |client| client.account_password(&account))
+}
+
+fn own(tried: &str, path: &str) -> Result<String, Failure> {
+    let passwd = std::fs::read_to_string(path)
+        .map_err(|error| Failure::fault(tried, format!("{path} cannot be read: {error}")))?;
+    own_account(&passwd).ok_or_else(|| Failure::usage(tried, "this user has no name here"))
 }
 
 /// Inside a session the list has its built-in account; the host checks in any case whose it is.
@@ -54,5 +59,11 @@ mod tests {
         let passwd = format!("nobody:x:65534:65534::/:/bin/false\n\nalice:x:{uid}:5::/home/alice:/bin/sh\n");
         assert_eq!(own_account(&passwd).as_deref(), Some("alice"));
         assert_eq!(own_account("broken"), None);
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_read_is_not_one_without_a_name() {
+        let failure = own("change the password", "/no/passwd").unwrap_err();
+        assert!(failure.reason.starts_with("/no/passwd cannot be read: "), "{failure}");
     }
 }

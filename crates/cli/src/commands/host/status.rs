@@ -59,10 +59,9 @@ fn screen(context: &Context, host: &HostStatus, now: i64) -> String {
 
 fn about(output: &Output, session: &SessionStatus) -> String {
     // A session that is as it should be needs no colour.
-    let paint = match session.state {
-        ConnectState::Active | ConnectState::Disconnected | ConnectState::Unknown => Paint::Plain,
-        ConnectState::Init => Paint::Moving,
-        ConnectState::Down => Paint::Bad,
+    let paint = match describe::connect_paint(session.state) {
+        Paint::Good => Paint::Plain,
+        other => other,
     };
     let state = output.paint(paint, &describe::connect_state(session));
     let trouble = session.trouble.as_deref().map(describe::one_line).map(|text| format!(": {text}"));

@@ -81,10 +81,7 @@ fn control(
     };
     let result = call(&mut client);
     drop(progress);
-    let service = result.map_err(|error| {
-        let failure = context.failure(&tried, error);
-        if failure.hint.is_some() { failure } else { failure.hint(helps(context, name)) }
-    })?;
+    let service = result.map_err(|error| context.failure(&tried, error).or_hint(|| helps(context, name)))?;
     if context.output.json {
         context.output.json(&service);
     } else {

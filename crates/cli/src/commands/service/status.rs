@@ -38,11 +38,8 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let answer = client.service(&args.name);
     drop(progress);
     let service = answer.map_err(|error| {
-        let failure = context.failure(&tried, error);
-        match failure.hint {
-            Some(_) => failure,
-            None => failure.hint(format!("`s0 {}service list` shows all services", context.root.flag())),
-        }
+        let all = || format!("`s0 {}service list` shows all services", context.root.flag());
+        context.failure(&tried, error).or_hint(all)
     })?;
     let last = match service.failure {
         Some(_) => last_lines(&mut client, &service.name),

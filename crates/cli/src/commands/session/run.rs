@@ -7,7 +7,7 @@ use session0::session::{Run, Running, Streams, View};
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::terminal::relay::{Outcome, Redraw, relay};
+use crate::terminal::relay::{Outcome, Redraw, gone_code, relay};
 use crate::terminal::{Place, Terminal, environment, pipes};
 
 /// Run a program in a session, as its user
@@ -57,7 +57,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode, Failure> {
             status(&view).ok_or_else(|| Failure::fault(tried, "the host does not say how it ended"))
         }
         Outcome::Silence => Err(Failure::fault(tried, "the host let go of it without saying how it ended")),
-        Outcome::Gone(signal) => Ok(ExitCode::from(128 + signal.as_raw() as u8)),
+        Outcome::Gone(signal) => Ok(gone_code(signal)),
     }
 }
 

@@ -27,11 +27,8 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let answer = client.session(args.session);
     drop(progress);
     let session = answer.map_err(|error| {
-        let failure = context.failure(&tried, error);
-        match failure.hint {
-            Some(_) => failure,
-            None => failure.hint(format!("`s0 {}session list` shows all sessions", context.root.flag())),
-        }
+        let all = || format!("`s0 {}session list` shows all sessions", context.root.flag());
+        context.failure(&tried, error).or_hint(all)
     })?;
     if context.output.json {
         context.output.json(&session);
