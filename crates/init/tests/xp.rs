@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{GROUP, Host, PASSWD, root, shell_plan};
+use common::{GROUP, Host, PASSWD, root, shell_plan, skip};
 use session0_model::launch::plan::{Elevation, LaunchPlan, Size, Streams};
 use session0_model::launch::wire::{FromInit, key};
 use session0_sys::capability;
@@ -33,7 +33,7 @@ fn the_machines_devices_are_made_and_opened() {
         return;
     }
     if std::fs::File::open("/dev/fuse").is_err() {
-        eprintln!("SKIPPED: the_machines_devices_are_made_and_opened: this machine has no /dev/fuse to open");
+        skip("the_machines_devices_are_made_and_opened", "this machine has no /dev/fuse to open");
         return;
     }
     let mut host = Host::xp();
