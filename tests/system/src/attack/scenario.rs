@@ -119,7 +119,7 @@ pub fn carried_door(place: &Place) -> Outcome {
     let socket = world.shared().join(format!("door-{}", world::number_of(CARRIED))).display().to_string();
     let story = |giver: u32| {
         let mut given = world.host.begin_in(giver, &[&world.probe(), "door-give", &socket]);
-        given.wait("listening");
+        given.wait_or_end("listening");
         let list = "{\"method\":\"io.session0.Session.List\",\"parameters\":{}}";
         let taken = world.host.run_in(world.attacker, &[&world.probe(), "door-take", &socket, list]);
         let ended = given.end();
