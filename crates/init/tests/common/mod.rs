@@ -359,6 +359,15 @@ impl Host {
         }
     }
 
+    /// The keys of what is kept, as init said them.
+    pub fn kept_keys(&self) -> Vec<String> {
+        let key = |said: &FromInit| match said {
+            FromInit::Kept { key } => Some(key.clone()),
+            _ => None,
+        };
+        self.said.iter().filter_map(|(said, _)| key(said)).collect()
+    }
+
     /// The descriptor that was kept under a key (said by init before).
     pub fn kept(&mut self, key: &str) -> OwnedFd {
         let index = self
