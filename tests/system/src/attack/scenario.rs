@@ -29,6 +29,8 @@ fn service_of(name: &str) -> String {
 
 /// The call was refused if it was answered with an error, and the service did not start.
 fn judge_call(world: &World, service: &str, output: &str) -> Outcome {
+    // The probe repeats the call before the answer; without a probe nobody was refused.
+    assert!(output.contains("io.session0.Service.Start"), "the call was not made: {output:?}");
     let state = world.host.state(service);
     assert!(!state.starts_with("exit"), "there is no service {service} to start: {state}");
     world.host.s0(&["service", "stop", service]);
@@ -123,6 +125,10 @@ pub fn carried_door(place: &Place) -> Outcome {
         let list = "{\"method\":\"io.session0.Session.List\",\"parameters\":{}}";
         let taken = world.host.run_in(world.attacker, &[&world.probe(), "door-take", &socket, list]);
         let ended = given.end();
+        assert!(
+            taken.out.contains("door-take ") && !taken.out.contains(": no door"),
+            "no door came: {taken:?}"
+        );
         assert!(ended.out.contains("given"), "the door was not given: {ended:?} {taken:?}");
         match taken.out.contains("\"sessions\"") {
             true => Outcome::Succeeded("answered as the other session".into()),
