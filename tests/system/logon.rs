@@ -3,10 +3,9 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::{Value, json};
-use session0_system_tests::{Conversation, Host, Logon, PASSWORD, Run, Shared, eventually, needs_root};
+use session0_system_tests::{Conversation, Host, Logon, PASSWORD, Shared, eventually, needs_root};
 
 static SHARED: Shared = Shared::new();
 
@@ -195,25 +194,18 @@ fn a_terminal_that_goes_away_during_the_question_leaves_nothing() {
     host.person("shy");
     let mut terminal = host.terminal(&["logon", "shy"]);
     terminal.wait("assword:");
-    assert_eq!(logon_processes(&host).len(), 1);
+    assert_eq!(host.logon_pids().len(), 1);
     terminal.hang_up();
-    eventually("its process is gone", || logon_processes(&host).is_empty());
+    eventually("its process is gone", || host.logon_pids().is_empty());
     let mut terminal = host.terminal(&["logon", "shy"]);
     terminal.wait("assword:");
     terminal.kill();
-    eventually("its process is gone", || logon_processes(&host).is_empty());
+    eventually("its process is gone", || host.logon_pids().is_empty());
     let mut terminal = host.terminal(&["logon", "shy"]);
     terminal.wait("assword:");
     terminal.type_bytes(b"\x03");
     assert_ne!(terminal.ended(), 0, "^C ends it: {}", terminal.text());
     assert_eq!(host.sessions().len(), 1, "nobody is logged on");
-}
-
-/// The processes of logons: children of the daemon.
-fn logon_processes(host: &Host) -> Vec<String> {
-    let daemon = host.daemon_pid().to_string();
-    let all = Run::of(Command::new("ps").args(["--ppid", &daemon, "-o", "args="])).out;
-    all.lines().filter(|line| line.contains("session0-logon")).map(str::to_owned).collect()
 }
 
 #[test]

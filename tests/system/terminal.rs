@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use session0_system_tests::{Host, Logon, PASSWORD, Shared, eventually, needs_root, skip};
+use session0_system_tests::{Host, Logon, PASSWORD, Shared, eventually, exists, needs_root, skip};
 
 static SHARED: Shared = Shared::new();
 
@@ -80,7 +80,7 @@ fn tmux_runs_inside_a_session_and_ends_with_it() {
     logon.ended();
     host().wait_sessions("muxer", 0);
     for pid in pids {
-        eventually("nothing of it is left", || !std::path::Path::new(&format!("/proc/{pid}")).exists());
+        eventually("nothing of it is left", || !exists(pid));
     }
 }
 

@@ -39,6 +39,11 @@ pub fn probe_path(host: &Host) -> String {
     host.visible.join("probe").display().to_string()
 }
 
+/// Whether there is a process with this pid on the machine.
+pub fn exists(pid: i32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
+}
+
 /// What a command answered.
 #[derive(Debug)]
 pub struct Run {
