@@ -202,7 +202,7 @@ impl Host {
 
     /// `s0 --root ROOT ARGUMENTS`.
     pub fn s0(&self, arguments: &[&str]) -> Run {
-        Run::of(Command::new(binary("s0")).arg("--root").arg(&self.root).args(arguments))
+        Run::of(&mut self.s0_command(arguments))
     }
 
     /// `s0 service status NAME --json`, the service's object.

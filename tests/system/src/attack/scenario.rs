@@ -199,7 +199,7 @@ pub fn names_that_are_paths(place: &Place) -> Outcome {
     ];
     for name in names {
         for run in [
-            world.host.s0_with(&["account", "add", "--password-stdin", "--", name], "correct horse 7\n"),
+            world.host.s0_with(&["account", "add", "--password-stdin", "--", name], &format!("{PASSWORD}\n")),
             world.host.s0(&["service", "start", "--", name]),
             world.host.s0(&["service", "log", "--", name]),
         ] {
