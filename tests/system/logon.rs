@@ -157,8 +157,7 @@ fn new_makes_another_session_as_far_as_the_setting_allows() {
     let _second = host().logon_with(&["twice", "--new"], PASSWORD);
     assert_eq!(host().sessions_of("twice").len(), 2);
     let mut third = host().terminal(&["logon", "twice", "--new"]);
-    third.wait("assword:");
-    third.type_line(PASSWORD);
+    third.give_password(PASSWORD);
     assert_eq!(third.ended(), 1);
     assert!(third.text().contains("sessions_per_user"), "{}", third.text());
     assert_eq!(host().sessions_of("twice").len(), 2);
@@ -174,8 +173,7 @@ fn a_logon_takes_the_users_session_over_and_the_other_terminal_is_told() {
     let before = host().session_of("moves");
     first.shell("KEPT=kept-4711");
     let second = host().terminal(&["logon", "moves"]);
-    second.wait("assword:");
-    second.type_line(PASSWORD);
+    second.give_password(PASSWORD);
     second.wait(&format!("session {before} goes on here"));
     second.wait_prompt();
     assert_eq!(first.ended(), 0);
@@ -235,8 +233,7 @@ fn a_session_is_logged_off_before_its_shell_runs() {
     let mut seen = 0;
     for _ in 0..10 {
         let mut terminal = host().terminal(&["logon", "hasty"]);
-        terminal.wait("assword:");
-        terminal.type_line(PASSWORD);
+        terminal.give_password(PASSWORD);
         eventually("the session is in the list", || {
             let all = host().sessions_of("hasty");
             seen = all.first().copied().unwrap_or(0);
@@ -262,8 +259,7 @@ fn with_shell(name: &str, shell: &str) -> (i32, String) {
     });
     drop(guard);
     let mut terminal = host().terminal(&["logon", name]);
-    terminal.wait("assword:");
-    terminal.type_line(PASSWORD);
+    terminal.give_password(PASSWORD);
     let code = terminal.ended();
     (code, terminal.text())
 }

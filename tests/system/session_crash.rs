@@ -14,6 +14,16 @@ fn with(users: &[&str]) -> (Host, Vec<Logon>) {
     (host, logons)
 }
 
+/// A host with alice's logon at the question, and how its terminal was set before.
+fn asked() -> (Host, Logon, String) {
+    let host = HostBuilder::new().start();
+    host.person("alice");
+    let logon = host.terminal(&["logon", "alice"]);
+    let before = logon.settings();
+    logon.wait("assword:");
+    (host, logon, before)
+}
+
 /// What must be known of a session whatever happens to the daemon: facts, and times.
 #[derive(Debug)]
 struct Known(Vec<Value>, Vec<i64>);
@@ -78,11 +88,7 @@ fn a_daemon_that_dies_during_the_question_ends_the_logon_with_a_clear_word() {
     if !needs_root("a_daemon_that_dies_during_the_question_ends_the_logon_with_a_clear_word") {
         return;
     }
-    let host = HostBuilder::new().start();
-    host.person("alice");
-    let mut logon = host.terminal(&["logon", "alice"]);
-    let before = logon.settings();
-    logon.wait("assword:");
+    let (host, mut logon, before) = asked();
     let (old, asking) = (host.daemon_pid(), host.logon_pids());
     assert_eq!(asking.len(), 1);
     host.kill(old);
@@ -253,11 +259,7 @@ fn the_terminal_is_as_it_was_although_the_daemon_died_meanwhile() {
     if !needs_root("the_terminal_is_as_it_was_although_the_daemon_died_meanwhile") {
         return;
     }
-    let host = HostBuilder::new().start();
-    host.person("alice");
-    let mut logon = host.terminal(&["logon", "alice"]);
-    let before = logon.settings();
-    logon.wait("assword:");
+    let (host, mut logon, before) = asked();
     logon.type_line(PASSWORD);
     logon.wait("$ ");
     let old = host.daemon_pid();

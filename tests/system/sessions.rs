@@ -103,8 +103,7 @@ fn a_session_is_kept_when_its_terminal_goes_away_where_that_is_set_and_is_come_b
     eventually("it is disconnected", || field(host, session, "state") == "disconnected");
     assert!(field(host, session, "disconnected_ms").is_i64());
     let again = host.terminal(&["logon", "keeper"]);
-    again.wait("assword:");
-    again.type_line(PASSWORD);
+    again.give_password(PASSWORD);
     again.wait(&format!("session {session} goes on here"));
     let kept = again.shell("echo $KEPT; jobs");
     assert!(kept.contains("kept-4711") && kept.contains("sleep 1000"), "{kept}");

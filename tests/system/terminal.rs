@@ -165,8 +165,7 @@ fn a_terminals_variables_come_with_it_and_dangerous_ones_do_not() {
         ("PATH", path.as_str()),
     ];
     let logon = host().terminal_with(&["logon", "colours"], &environment);
-    logon.wait("assword:");
-    logon.type_line(PASSWORD);
+    logon.give_password(PASSWORD);
     logon.wait("$ ");
     let shown = logon.shell("env | sort");
     for line in ["TERM=screen-256color", "COLORTERM=truecolor", "LC_TIME=C.UTF-8"] {
@@ -269,8 +268,7 @@ fn the_terminal_is_as_it_was_after_a_take_over_and_the_screen_too() {
         logon.type_line("vim -u NONE note");
         logon.wait("[New");
         let other = host().terminal(&["logon", "overtaken"]);
-        other.wait("assword:");
-        other.type_line(PASSWORD);
+        other.give_password(PASSWORD);
         // vim draws its screen there.
         other.wait("goes on here");
         other.wait("[34m~");
