@@ -41,7 +41,7 @@ pub(super) fn judge(world: &World, run: &Run) -> Outcome {
 }
 
 /// An attacker that never ran was refused nothing: it has said something, or was killed before it could.
-fn assert_ran(run: &Run) {
+pub(super) fn assert_ran(run: &Run) {
     let killed = run.code < 0 || run.code > 128;
     assert!(killed || !run.out.trim().is_empty(), "the attacker said nothing: {run:?}");
     // What a shell answers for a program that cannot be executed, or is not there.

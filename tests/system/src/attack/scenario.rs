@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::conversation::log_on_as;
+use super::root::assert_ran;
 use super::world::{self, GUEST, PASSWORD, Place, TASKS_MAX, World, bare};
 use super::{Outcome, own};
 use crate::host::Run;
@@ -355,6 +356,7 @@ pub fn memory_hog(place: &Place) -> Outcome {
         let attacker = world.host.begin_in(session, &[&world.probe(), WORDS[0], WORDS[1]]);
         let answers = world.host.s0(&["service", "list"]).code == 0;
         let run = attacker.end();
+        assert_ran(&run);
         let took = run.out.contains(": ok");
         match answers && !took && world.host.daemon_pid() == daemon {
             true => Outcome::Refused(format!("it was ended ({}); `s0 service list` answered", run.code)),
