@@ -20,12 +20,10 @@ fn a_disabled_account_keeps_its_session_and_gets_no_other() {
     host().s0(&["account", "disable", "dora"]).ok();
     assert!(logon.shell("id -un").contains("dora"));
     let second = host().terminal(&["logon", "dora"]);
-    second.wait("assword:");
-    second.type_line(PASSWORD);
+    second.give_password(PASSWORD);
     second.wait("unknown user or wrong password");
     host().s0(&["account", "enable", "dora"]).ok();
-    second.wait("assword:");
-    second.type_line(PASSWORD);
+    second.give_password(PASSWORD);
     second.wait("goes on here");
 }
 
@@ -45,8 +43,7 @@ fn an_account_with_a_session_is_not_removed() {
     host().s0(&["account", "remove", "rosa"]).ok();
     assert!(!host().s0(&["account", "list"]).out.contains("rosa"));
     let mut gone = host().terminal(&["logon", "rosa"]);
-    gone.wait("assword:");
-    gone.type_line(PASSWORD);
+    gone.give_password(PASSWORD);
     gone.wait("unknown user or wrong password");
     gone.kill();
     gone.ended();
@@ -126,8 +123,7 @@ fn a_user_changes_his_own_password_with_the_old_one_and_nobody_elses() {
     let tried = logon.shell(&format!("{s0} account disable quentin; echo code-$?-"));
     assert!(tried.contains("code-3-"), "{tried}");
     let mut other = host().terminal(&["logon", "paula"]);
-    other.wait("assword:");
-    other.type_line("a quite new word");
+    other.give_password("a quite new word");
     other.wait("goes on here");
     other.kill();
     other.ended();

@@ -3,10 +3,9 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::{Value, json};
-use session0_system_tests::{Conversation, Host, Logon, PASSWORD, Run, Shared, eventually, needs_root};
+use session0_system_tests::{Conversation, Host, Logon, PASSWORD, Shared, eventually, needs_root};
 
 static SHARED: Shared = Shared::new();
 
@@ -158,8 +157,7 @@ fn new_makes_another_session_as_far_as_the_setting_allows() {
     let _second = host().logon_with(&["twice", "--new"], PASSWORD);
     assert_eq!(host().sessions_of("twice").len(), 2);
     let mut third = host().terminal(&["logon", "twice", "--new"]);
-    third.wait("assword:");
-    third.type_line(PASSWORD);
+    third.give_password(PASSWORD);
     assert_eq!(third.ended(), 1);
     assert!(third.text().contains("sessions_per_user"), "{}", third.text());
     assert_eq!(host().sessions_of("twice").len(), 2);
@@ -175,8 +173,7 @@ fn a_logon_takes_the_users_session_over_and_the_other_terminal_is_told() {
     let before = host().session_of("moves");
     first.shell("KEPT=kept-4711");
     let second = host().terminal(&["logon", "moves"]);
-    second.wait("assword:");
-    second.type_line(PASSWORD);
+    second.give_password(PASSWORD);
     second.wait(&format!("session {before} goes on here"));
     second.wait_prompt();
     assert_eq!(first.ended(), 0);
@@ -195,25 +192,18 @@ fn a_terminal_that_goes_away_during_the_question_leaves_nothing() {
     host.person("shy");
     let mut terminal = host.terminal(&["logon", "shy"]);
     terminal.wait("assword:");
-    assert_eq!(logon_processes(&host).len(), 1);
+    assert_eq!(host.logon_pids().len(), 1);
     terminal.hang_up();
-    eventually("its process is gone", || logon_processes(&host).is_empty());
+    eventually("its process is gone", || host.logon_pids().is_empty());
     let mut terminal = host.terminal(&["logon", "shy"]);
     terminal.wait("assword:");
     terminal.kill();
-    eventually("its process is gone", || logon_processes(&host).is_empty());
+    eventually("its process is gone", || host.logon_pids().is_empty());
     let mut terminal = host.terminal(&["logon", "shy"]);
     terminal.wait("assword:");
     terminal.type_bytes(b"\x03");
     assert_ne!(terminal.ended(), 0, "^C ends it: {}", terminal.text());
     assert_eq!(host.sessions().len(), 1, "nobody is logged on");
-}
-
-/// The processes of logons: children of the daemon.
-fn logon_processes(host: &Host) -> Vec<String> {
-    let daemon = host.daemon_pid().to_string();
-    let all = Run::of(Command::new("ps").args(["--ppid", &daemon, "-o", "args="])).out;
-    all.lines().filter(|line| line.contains("session0-logon")).map(str::to_owned).collect()
 }
 
 #[test]
@@ -243,8 +233,7 @@ fn a_session_is_logged_off_before_its_shell_runs() {
     let mut seen = 0;
     for _ in 0..10 {
         let mut terminal = host().terminal(&["logon", "hasty"]);
-        terminal.wait("assword:");
-        terminal.type_line(PASSWORD);
+        terminal.give_password(PASSWORD);
         eventually("the session is in the list", || {
             let all = host().sessions_of("hasty");
             seen = all.first().copied().unwrap_or(0);
@@ -270,8 +259,7 @@ fn with_shell(name: &str, shell: &str) -> (i32, String) {
     });
     drop(guard);
     let mut terminal = host().terminal(&["logon", name]);
-    terminal.wait("assword:");
-    terminal.type_line(PASSWORD);
+    terminal.give_password(PASSWORD);
     let code = terminal.ended();
     (code, terminal.text())
 }

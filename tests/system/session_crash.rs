@@ -1,7 +1,7 @@
 //! `kill -9` of every one of our programs while users are on: what goes on, what ends, and that whoever is concerned is told.
 
 use serde_json::Value;
-use session0_system_tests::{Host, HostBuilder, Logon, PASSWORD, eventually, needs_root};
+use session0_system_tests::{Host, HostBuilder, Logon, PASSWORD, eventually, exists, needs_root};
 
 /// A host with these users, and them on.
 fn with(users: &[&str]) -> (Host, Vec<Logon>) {
@@ -12,6 +12,16 @@ fn with(users: &[&str]) -> (Host, Vec<Logon>) {
         logons.push(host.logon(user, PASSWORD));
     }
     (host, logons)
+}
+
+/// A host with alice's logon at the question, and how its terminal was set before.
+fn asked() -> (Host, Logon, String) {
+    let host = HostBuilder::new().start();
+    host.person("alice");
+    let logon = host.terminal(&["logon", "alice"]);
+    let before = logon.settings();
+    logon.wait("assword:");
+    (host, logon, before)
 }
 
 /// What must be known of a session whatever happens to the daemon: facts, and times.
@@ -39,19 +49,6 @@ fn known(host: &Host, user: &str) -> Known {
 fn stop(pid: i32) {
     let pid = rustix::process::Pid::from_raw(pid).expect("positive");
     rustix::process::kill_process(pid, rustix::process::Signal::STOP).expect("ours");
-}
-
-fn exists(pid: i32) -> bool {
-    std::path::Path::new(&format!("/proc/{pid}")).exists()
-}
-
-/// The processes of logons: children of the daemon.
-fn logon_pids(host: &Host) -> Vec<i32> {
-    let daemon = host.daemon_pid().to_string();
-    let mut command = std::process::Command::new("ps");
-    let all = session0_system_tests::Run::of(command.args(["--ppid", &daemon, "-o", "pid=,args="])).out;
-    let ours = all.lines().filter(|line| line.contains("session0-logon"));
-    ours.filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
 }
 
 #[test]
@@ -91,12 +88,8 @@ fn a_daemon_that_dies_during_the_question_ends_the_logon_with_a_clear_word() {
     if !needs_root("a_daemon_that_dies_during_the_question_ends_the_logon_with_a_clear_word") {
         return;
     }
-    let host = HostBuilder::new().start();
-    host.person("alice");
-    let mut logon = host.terminal(&["logon", "alice"]);
-    let before = logon.settings();
-    logon.wait("assword:");
-    let (old, asking) = (host.daemon_pid(), logon_pids(&host));
+    let (host, mut logon, before) = asked();
+    let (old, asking) = (host.daemon_pid(), host.logon_pids());
     assert_eq!(asking.len(), 1);
     host.kill(old);
     assert_eq!(logon.ended(), 4, "{}", logon.text());
@@ -155,7 +148,7 @@ fn the_process_that_asks_can_be_killed_and_only_its_logon_is_over() {
     host.person("bob");
     let mut other = host.terminal(&["logon", "bob"]);
     other.wait("assword:");
-    let asking = logon_pids(&host);
+    let asking = host.logon_pids();
     assert_eq!(asking.len(), 1);
     host.kill(asking[0]);
     assert_eq!(other.ended(), 4, "{}", other.text());
@@ -266,11 +259,7 @@ fn the_terminal_is_as_it_was_although_the_daemon_died_meanwhile() {
     if !needs_root("the_terminal_is_as_it_was_although_the_daemon_died_meanwhile") {
         return;
     }
-    let host = HostBuilder::new().start();
-    host.person("alice");
-    let mut logon = host.terminal(&["logon", "alice"]);
-    let before = logon.settings();
-    logon.wait("assword:");
+    let (host, mut logon, before) = asked();
     logon.type_line(PASSWORD);
     logon.wait("$ ");
     let old = host.daemon_pid();

@@ -1,6 +1,8 @@
 //! A session's life: what belongs to it, what ends it, and that its end is the end of everything in it.
 
-use session0_system_tests::{Host, HostBuilder, PASSWORD, Shared, eventually, needs_root, probe_path};
+use session0_system_tests::{
+    Host, HostBuilder, PASSWORD, Shared, eventually, exists, needs_root, probe_path,
+};
 
 static SHARED: Shared = Shared::new();
 static DISCONNECTING: Shared = Shared::new();
@@ -40,7 +42,7 @@ fn leaving_the_shell_ends_everything_that_was_started_also_what_hid_itself() {
     assert!(logon.text().contains(&format!("session {session} ended")), "{}", logon.text());
     host().wait_sessions("leaver", 0);
     for pid in pids {
-        eventually(&format!("{pid} is gone"), || !std::path::Path::new(&format!("/proc/{pid}")).exists());
+        eventually(&format!("{pid} is gone"), || !exists(pid));
     }
 }
 
@@ -101,8 +103,7 @@ fn a_session_is_kept_when_its_terminal_goes_away_where_that_is_set_and_is_come_b
     eventually("it is disconnected", || field(host, session, "state") == "disconnected");
     assert!(field(host, session, "disconnected_ms").is_i64());
     let again = host.terminal(&["logon", "keeper"]);
-    again.wait("assword:");
-    again.type_line(PASSWORD);
+    again.give_password(PASSWORD);
     again.wait(&format!("session {session} goes on here"));
     let kept = again.shell("echo $KEPT; jobs");
     assert!(kept.contains("kept-4711") && kept.contains("sleep 1000"), "{kept}");
@@ -248,6 +249,6 @@ fn down_with_users_on_ends_their_sessions_and_tells_them() {
         assert!(text.contains("ended") && text.contains("shut"), "{name} is told: {text}");
     }
     for pid in pids {
-        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "{pid} lives on");
+        assert!(!exists(pid), "{pid} lives on");
     }
 }

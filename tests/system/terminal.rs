@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use session0_system_tests::{Host, Logon, PASSWORD, Shared, eventually, needs_root, skip};
+use session0_system_tests::{Host, Logon, PASSWORD, Shared, eventually, exists, needs_root, skip};
 
 static SHARED: Shared = Shared::new();
 
@@ -80,7 +80,7 @@ fn tmux_runs_inside_a_session_and_ends_with_it() {
     logon.ended();
     host().wait_sessions("muxer", 0);
     for pid in pids {
-        eventually("nothing of it is left", || !std::path::Path::new(&format!("/proc/{pid}")).exists());
+        eventually("nothing of it is left", || !exists(pid));
     }
 }
 
@@ -165,8 +165,7 @@ fn a_terminals_variables_come_with_it_and_dangerous_ones_do_not() {
         ("PATH", path.as_str()),
     ];
     let logon = host().terminal_with(&["logon", "colours"], &environment);
-    logon.wait("assword:");
-    logon.type_line(PASSWORD);
+    logon.give_password(PASSWORD);
     logon.wait("$ ");
     let shown = logon.shell("env | sort");
     for line in ["TERM=screen-256color", "COLORTERM=truecolor", "LC_TIME=C.UTF-8"] {
@@ -269,8 +268,7 @@ fn the_terminal_is_as_it_was_after_a_take_over_and_the_screen_too() {
         logon.type_line("vim -u NONE note");
         logon.wait("[New");
         let other = host().terminal(&["logon", "overtaken"]);
-        other.wait("assword:");
-        other.type_line(PASSWORD);
+        other.give_password(PASSWORD);
         // vim draws its screen there.
         other.wait("goes on here");
         other.wait("[34m~");

@@ -19,15 +19,7 @@ fn a_users_session_has_a_terminal_node_and_nothing_of_services() {
         return;
     }
     let mut host = Host::user();
-    let kept: Vec<String> = host
-        .said
-        .iter()
-        .filter_map(|(said, _)| match said {
-            FromInit::Kept { key } => Some(key.clone()),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(kept, [key::API], "no notify socket and no tripwires");
+    assert_eq!(host.kept_keys(), [key::API], "no notify socket and no tripwires");
     let text = host.ada("ls /dev | tr '\\n' ' '; stat -c '%t:%T %a %F' /dev/tty");
     assert_eq!(
         text,

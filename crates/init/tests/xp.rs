@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{GROUP, Host, PASSWD, root, shell_plan};
+use common::{GROUP, Host, PASSWD, root, shell_plan, skip};
 use session0_model::launch::plan::{Elevation, LaunchPlan, Size, Streams};
-use session0_model::launch::wire::{FromInit, key};
+use session0_model::launch::wire::key;
 use session0_sys::capability;
 
 /// A script of a service of uid 0, whose plan is as bounded as any.
@@ -33,7 +33,7 @@ fn the_machines_devices_are_made_and_opened() {
         return;
     }
     if std::fs::File::open("/dev/fuse").is_err() {
-        eprintln!("SKIPPED: the_machines_devices_are_made_and_opened: this machine has no /dev/fuse to open");
+        skip("the_machines_devices_are_made_and_opened", "this machine has no /dev/fuse to open");
         return;
     }
     let mut host = Host::xp();
@@ -101,15 +101,7 @@ fn services_and_a_user_share_it_and_leave_nothing_on_the_machine() {
         return;
     }
     let mut host = Host::xp();
-    let kept: Vec<String> = host
-        .said
-        .iter()
-        .filter_map(|(said, _)| match said {
-            FromInit::Kept { key } => Some(key.clone()),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(kept, [key::API, key::NOTIFY], "no tripwires");
+    assert_eq!(host.kept_keys(), [key::API, key::NOTIFY], "no tripwires");
     host.enter(64001, PASSWD, GROUP);
     let size = Size { rows: 24, columns: 80 };
     let mut plan =

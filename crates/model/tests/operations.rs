@@ -1,8 +1,10 @@
 //! Every sequence of three operations from two states of a small world, and long random runs; the rules are checked after
 //! each step (see `world`).
 
+mod explore;
 mod world;
 
+use explore::explore;
 use session0_model::id::{LaunchId, RequestId, SESSION_ZERO};
 use session0_model::launch::exit::{ExitStatus, LaunchFailure, LaunchPhase};
 use session0_model::launch::wire::Remains;
@@ -223,18 +225,6 @@ fn act_on_host(world: &mut World, op: Op) -> bool {
     true
 }
 
-fn explore(world: &World, ops: &[Op], depth: usize, steps: &mut usize) {
-    for op in ops {
-        let mut next = world.clone();
-        if act(&mut next, *op) {
-            *steps += 1;
-            if depth > 1 {
-                explore(&next, ops, depth - 1, steps);
-            }
-        }
-    }
-}
-
 #[test]
 fn every_three_operations_from_a_running_host() {
     let mut world = World::running(services());
@@ -242,15 +232,15 @@ fn every_three_operations_from_a_running_host() {
     world.run_all();
     assert_eq!(UNITS.map(|unit| world.state(unit)), [State::Running; 4]);
     let mut steps = 0;
-    explore(&world, &all_ops(), 3, &mut steps);
+    explore(&world, &all_ops(), act, 3, &mut steps);
     assert!(steps > 5_000, "only {steps} steps");
 }
 
 #[test]
 fn every_three_operations_from_a_starting_host() {
     let mut steps = 0;
-    explore(&World::up(services()), &all_ops(), 3, &mut steps);
-    explore(&World::new(services()), &all_ops(), 2, &mut steps);
+    explore(&World::up(services()), &all_ops(), act, 3, &mut steps);
+    explore(&World::new(services()), &all_ops(), act, 2, &mut steps);
     assert!(steps > 5_000, "only {steps} steps");
 }
 

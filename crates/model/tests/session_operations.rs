@@ -1,8 +1,10 @@
 //! Every sequence of three operations of users, clients, inits and the daemon from several states of a small world, and long
 //! random runs; the rules are checked after each step (see `session_world`).
 
+mod explore;
 mod session_world;
 
+use explore::explore;
 use session_world::{ALICE, BOB, World, caller, configuration, policy, root, user, vista};
 use session0_model::access::{Caller, Origin};
 use session0_model::id::{LaunchId, LogonId, RequestId, SESSION_ZERO, SessionId, ViewerId};
@@ -230,25 +232,13 @@ fn act_inside(world: &mut World, op: Op) -> bool {
     }
 }
 
-fn explore(world: &World, ops: &[Op], depth: usize, steps: &mut usize) {
-    for op in ops {
-        let mut next = world.clone();
-        if act(&mut next, *op) {
-            *steps += 1;
-            if depth > 1 {
-                explore(&next, ops, depth - 1, steps);
-            }
-        }
-    }
-}
-
 #[test]
 fn every_three_operations_from_a_host_with_two_users() {
     let mut world = World::up(vista());
     let (alice, _) = (world.log_on(ALICE, Wish::Any), world.log_on(BOB, Wish::Any));
     world.run_beside(alice, TERMINAL);
     let mut steps = 0;
-    explore(&world, &all_ops(), 3, &mut steps);
+    explore(&world, &all_ops(), act, 3, &mut steps);
     assert!(steps > 10_000, "only {steps} steps");
 }
 
@@ -259,9 +249,9 @@ fn every_three_operations_of_a_logon() {
         let mut world = World::up(policy);
         let logon = world.talk(ALICE, Wish::Any);
         world.right(logon, ALICE);
-        explore(&world, &all_ops(), 3, &mut steps);
-        explore(&World::up(policy), &all_ops(), 2, &mut steps);
-        explore(&World::new(policy), &all_ops(), 2, &mut steps);
+        explore(&world, &all_ops(), act, 3, &mut steps);
+        explore(&World::up(policy), &all_ops(), act, 2, &mut steps);
+        explore(&World::new(policy), &all_ops(), act, 2, &mut steps);
     }
     assert!(steps > 10_000, "only {steps} steps");
 }
@@ -273,7 +263,7 @@ fn every_three_operations_where_the_first_user_is_in_session_0() {
     world.run_beside(SESSION_ZERO, TERMINAL);
     assert_eq!(world.log_on(ALICE, Wish::New), SessionId(1), "she is in twice");
     let mut steps = 0;
-    explore(&world, &all_ops(), 3, &mut steps);
+    explore(&world, &all_ops(), act, 3, &mut steps);
     assert!(steps > 10_000, "only {steps} steps");
 }
 
@@ -286,7 +276,7 @@ fn every_two_operations_after_a_disconnect_or_a_logoff() {
         world.run_beside(alice, Streams::Pipes);
         let viewer = world.viewer(alice).expect("she sees it");
         world.viewer_goes(alice, viewer);
-        explore(&world, &all_ops(), 2, &mut steps);
+        explore(&world, &all_ops(), act, 2, &mut steps);
     }
     assert!(steps > 500, "only {steps} steps");
 }

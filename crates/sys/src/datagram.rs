@@ -245,8 +245,7 @@ mod tests {
     #[test]
     fn a_long_queue_holds_many() {
         if !rustix::process::getuid().is_root() {
-            eprintln!("SKIPPED: a_long_queue_holds_many needs root");
-            return;
+            return crate::skip("a_long_queue_holds_many", "needs root");
         }
         let path = std::env::temp_dir().join(format!("session0-long-{}", std::process::id()));
         // On a thread of its own, because namespaces are a thread's and tests run beside each other.

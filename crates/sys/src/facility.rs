@@ -445,8 +445,7 @@ mod tests {
     #[test]
     fn probing_works_and_leaves_nothing() {
         if !rustix::process::getuid().is_root() {
-            eprintln!("SKIPPED: probing_works_and_leaves_nothing needs root");
-            return;
+            return crate::skip("probing_works_and_leaves_nothing", "needs root");
         }
         for probe in probe() {
             println!("{:40} {} {}", probe.name, if probe.found { "found" } else { "MISSING" }, probe.detail);

@@ -167,8 +167,7 @@ mod tests {
     #[test]
     fn an_open_waits_for_the_answer() {
         if !rustix::process::getuid().is_root() {
-            eprintln!("SKIPPED: an_open_waits_for_the_answer needs root");
-            return;
+            return crate::skip("an_open_waits_for_the_answer", "needs root");
         }
         let path = std::env::temp_dir().join(format!("session0-fanotify-{}", std::process::id()));
         std::fs::write(&path, b"").unwrap();
@@ -199,8 +198,7 @@ mod tests {
     #[test]
     fn what_a_killed_reader_left_unanswered_is_refused() {
         if !rustix::process::getuid().is_root() {
-            eprintln!("SKIPPED: what_a_killed_reader_left_unanswered_is_refused needs root");
-            return;
+            return crate::skip("what_a_killed_reader_left_unanswered_is_refused", "needs root");
         }
         let path = std::env::temp_dir().join(format!("session0-abandoned-{}", std::process::id()));
         std::fs::write(&path, b"").unwrap();

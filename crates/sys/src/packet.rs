@@ -249,7 +249,10 @@ mod tests {
     fn a_client_cannot_hand_over_descriptors() {
         let (probe, _) = pair().unwrap();
         if try_refuse_descriptors(probe.as_fd()).is_err() {
-            return eprintln!("SKIPPED: descriptors cannot be refused by this kernel (6.16 and newer can)");
+            return crate::skip(
+                "a_client_cannot_hand_over_descriptors",
+                "descriptors cannot be refused by this kernel (6.16 and newer can)",
+            );
         }
         let file = std::fs::File::open("/dev/null").unwrap();
         let give = |client: &OwnedFd| {

@@ -39,6 +39,11 @@ pub fn probe_path(host: &Host) -> String {
     host.visible.join("probe").display().to_string()
 }
 
+/// Whether there is a process with this pid on the machine.
+pub fn exists(pid: i32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
+}
+
 /// What a command answered.
 #[derive(Debug)]
 pub struct Run {
@@ -197,7 +202,7 @@ impl Host {
 
     /// `s0 --root ROOT ARGUMENTS`.
     pub fn s0(&self, arguments: &[&str]) -> Run {
-        Run::of(Command::new(binary("s0")).arg("--root").arg(&self.root).args(arguments))
+        Run::of(&mut self.s0_command(arguments))
     }
 
     /// `s0 service status NAME --json`, the service's object.

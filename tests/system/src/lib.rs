@@ -14,7 +14,7 @@ mod wait;
 
 pub use article::article_host;
 pub use conversation::Conversation;
-pub use host::{Host, HostBuilder, Run, binary, needs_root, probe_path};
+pub use host::{Host, HostBuilder, Run, binary, exists, needs_root, probe_path};
 pub use people::{PASSWORD, Shared};
 pub use sessions::Program;
 pub use terminal::Logon;

@@ -1,9 +1,9 @@
 //! What tests about users share: a host that many of them use, each with an account of its own.
 
-use std::process::Child;
+use std::process::{Child, Command};
 use std::sync::OnceLock;
 
-use crate::host::{Host, HostBuilder};
+use crate::host::{Host, HostBuilder, Run};
 
 /// Everybody's.
 pub const PASSWORD: &str = "correct horse 7";
@@ -66,6 +66,14 @@ impl Host {
             found.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
         }
         found
+    }
+
+    /// Pids of the processes that ask at a logon: children of the daemon.
+    pub fn logon_pids(&self) -> Vec<i32> {
+        let daemon = self.daemon_pid().to_string();
+        let all = Run::of(Command::new("ps").args(["--ppid", &daemon, "-o", "pid=,args="])).out;
+        let ours = all.lines().filter(|line| line.contains("session0-logon"));
+        ours.filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
     }
 
     /// The pid on the machine of a session's init.

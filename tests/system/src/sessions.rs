@@ -115,12 +115,21 @@ impl Program {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until it has printed `text`, or has ended; everything it printed.
+    /// Waits until it has printed `text`; everything it printed. Panics if it has ended without.
     pub fn wait(&mut self, text: &str) -> String {
+        let said = self.wait_or_end(text);
+        assert!(said.contains(text), "a program ended and did not print {text:?}; it printed:\n{said}");
+        said
+    }
+
+    /// The same where the end is an answer, too: who calls it looks at what was printed.
+    pub fn wait_or_end(&mut self, text: &str) -> String {
         eventually_value(&format!("a program prints {text:?}"), || {
             let over = self.child.try_wait().ok().flatten().is_some();
+            // Its last words may still be on their way when it is over.
+            let read = self.reader.as_ref().is_none_or(std::thread::JoinHandle::is_finished);
             let said = self.text();
-            (said.contains(text) || over).then_some(said)
+            (said.contains(text) || over && read).then_some(said)
         })
     }
 

@@ -36,8 +36,7 @@ impl Host {
     /// The same with more arguments (`--new`).
     pub fn logon_with(&self, arguments: &[&str], password: &str) -> Logon {
         let logon = self.terminal(&[&["logon"], arguments].concat());
-        logon.wait("assword:");
-        logon.type_line(password);
+        logon.give_password(password);
         logon.wait(PROMPT);
         logon
     }
@@ -82,6 +81,12 @@ impl Host {
 }
 
 impl Logon {
+    /// Waits for the question and types the password.
+    pub fn give_password(&self, password: &str) {
+        self.wait("assword:");
+        self.type_line(password);
+    }
+
     /// Types it.
     pub fn type_bytes(&self, bytes: &[u8]) {
         let master = self.master.as_ref().expect("it has not been hung up");

@@ -23,9 +23,15 @@ use session0_sys::{capability, facility, pidfd, spawn};
 pub fn root(test: &str) -> bool {
     let root = rustix::process::getuid().is_root();
     if !root {
-        eprintln!("SKIPPED: {test} needs root");
+        skip(test, "needs root");
     }
     root
+}
+
+/// Says that a test did not run, past the test runner's capture: a test that only returns is counted as passed.
+pub fn skip(test: &str, reason: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "SKIPPED {test}: {reason}");
 }
 
 /// How long anything may take before a test fails.
@@ -351,6 +357,15 @@ impl Host {
             }
             self.listen(end, expected);
         }
+    }
+
+    /// The keys of what is kept, as init said them.
+    pub fn kept_keys(&self) -> Vec<String> {
+        let key = |said: &FromInit| match said {
+            FromInit::Kept { key } => Some(key.clone()),
+            _ => None,
+        };
+        self.said.iter().filter_map(|(said, _)| key(said)).collect()
     }
 
     /// The descriptor that was kept under a key (said by init before).

@@ -31,7 +31,13 @@ fn stderr(rig: &Rig) -> String {
 
 #[test]
 fn a_full_disk_loses_visibly_and_recovers() {
-    let Some(rig) = Rig::on_small_disk(256 * 1024, "--max-size 1000000000 --keep 1") else { return };
+    let Some(rig) = Rig::on_small_disk(
+        "a_full_disk_loses_visibly_and_recovers",
+        256 * 1024,
+        "--max-size 1000000000 --keep 1",
+    ) else {
+        return;
+    };
     let mut unit = rig.unit("a");
     let lines = 20_000u64;
     let mut bytes = 0;
@@ -73,7 +79,11 @@ fn open(rig: &Rig, name: &str) -> std::os::fd::OwnedFd {
 #[test]
 fn a_full_disk_under_a_flood_adds_up() {
     // The disk becomes full and free again many times; in the end every line is in the log or in the count.
-    let Some(rig) = Rig::on_small_disk(96 * 1024, "--max-size 1000000000 --keep 1") else { return };
+    let Some(rig) =
+        Rig::on_small_disk("a_full_disk_under_a_flood_adds_up", 96 * 1024, "--max-size 1000000000 --keep 1")
+    else {
+        return;
+    };
     let mut unit = rig.unit("a");
     let mut seen = 0;
     let mut said = 0;

@@ -27,6 +27,11 @@ pub struct Rig {
     child: Child,
 }
 
+/// Says that a test did not run, past the test runner's capture: a test that only returns is counted as passed.
+pub fn skip(test: &str, reason: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "SKIPPED {test}: {reason}");
+}
+
 /// Polls a condition; the only waiting there is.
 #[track_caller]
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
@@ -81,8 +86,9 @@ impl Rig {
         Rig::within(path, directory, arguments)
     }
 
-    /// A logger whose directory is on a small file system of its own. `None` without the right to make one.
-    pub fn on_small_disk(bytes: usize, arguments: &str) -> Option<Rig> {
+    /// A logger whose directory is on a small file system of its own. `None`, and said so, without the right to make
+    /// one.
+    pub fn on_small_disk(test: &str, bytes: usize, arguments: &str) -> Option<Rig> {
         use rustix::mount::{
             FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
         };
@@ -100,7 +106,7 @@ impl Rig {
                 Some(Rig::within(own_directory(), directory, arguments))
             }
             Err(error) => {
-                eprintln!("SKIPPED: no right to make a small tmpfs: {error}");
+                skip(test, &format!("no right to make a small tmpfs: {error}"));
                 None
             }
         }

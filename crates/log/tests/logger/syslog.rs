@@ -5,7 +5,7 @@ use std::os::unix::net::UnixDatagram;
 
 use session0_model::launch::wire::Feed;
 
-use crate::rig::{Rig, until};
+use crate::rig::{Rig, skip, until};
 
 fn socket(rig: &Rig) -> (OwnedFd, UnixDatagram) {
     let path = rig.path.join("dev-log");
@@ -15,13 +15,13 @@ fn socket(rig: &Rig) -> (OwnedFd, UnixDatagram) {
     (socket, client)
 }
 
-/// The group this test itself is in.
-fn own_group() -> Option<u64> {
+/// The group this test itself is in; `None`, and said so, where the kernel does not tell.
+fn own_group(test: &str) -> Option<u64> {
     let me = session0_sys::pidfd::open(std::process::id() as i32).unwrap();
     match session0_sys::pidfd::info(me.as_fd()) {
         Ok(info) => info.group,
         Err(error) => {
-            eprintln!("SKIPPED: this kernel has no PIDFD_GET_INFO: {error}");
+            skip(test, &format!("this kernel has no PIDFD_GET_INFO: {error}"));
             None
         }
     }
@@ -29,7 +29,7 @@ fn own_group() -> Option<u64> {
 
 #[test]
 fn a_message_goes_to_its_senders_log() {
-    let Some(group) = own_group() else { return };
+    let Some(group) = own_group("a_message_goes_to_its_senders_log") else { return };
     let rig = Rig::new();
     let (socket, client) = socket(&rig);
     rig.feed(&Feed::Syslog, Some(&socket));

@@ -5,7 +5,7 @@ use rustix::fs::{CWD, FileType, Mode};
 use session0_api::conversation::Said;
 use session0_model::logon::wire::{AccountChange, HomeFate};
 
-use crate::rig::{Corner, FIRST, add, changed, remove};
+use crate::rig::{Corner, FIRST, add, changed, remove, skip};
 
 fn mode(path: &Path) -> u32 {
     std::fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
@@ -169,8 +169,7 @@ fn what_is_mounted_in_a_home_stays() {
     std::fs::create_dir(&precious).unwrap();
     std::fs::write(precious.join("file"), "kept").unwrap();
     if let Err(error) = rustix::mount::mount_bind(&precious, &mounted) {
-        println!("SKIPPED what_is_mounted_in_a_home_stays: no right to mount: {error}");
-        return;
+        return skip("what_is_mounted_in_a_home_stays", &format!("no right to mount: {error}"));
     }
     let talk = corner.start(remove("alice", HomeFate::Removed));
     assert_eq!(talk.heard(), changed("alice", AccountChange::Removed));

@@ -4,7 +4,7 @@
 use session0_api::conversation::Said;
 use session0_model::logon::wire::{FromLogon, LogonFailure, Source, Task, ToLogon, User};
 
-use crate::rig::{Corner, Talk, add, logon, name};
+use crate::rig::{Corner, Talk, add, logon, name, skip};
 
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\nanna:x:1500:1600:Anna:/srv/anna:/bin/sh\nbert:x:1501:1501::/home/bert:\n\
     clara:x:1502:1502::/home/clara:/bin/sh\ndora:x:1503:1503::/home/dora:/bin/sh\nemil:x:1504:0::/home/emil:/bin/sh\n\
@@ -17,8 +17,13 @@ const SIX: &str =
     "$6$saltstring$xwVXmdoFwkuFfkvrCnFqepsb1G.0z7.VoLCq69.god.O.zXvYSQsLM/oDMuI05ufmibO/tzUYEh4IPt9kZAc0.";
 const ONE: &str = "$1$saltstri$mscPgVa16yimWbscXEpTL1";
 
-/// A corner whose machine has the accounts above.
-fn corner() -> Corner {
+/// A corner whose machine has the accounts above; `None`, and said so, without the right to make one.
+fn corner(test: &str) -> Option<Corner> {
+    let right = std::process::Command::new("unshare").args(["--mount", "true"]).status();
+    if !right.is_ok_and(|status| status.success()) {
+        skip(test, "no right to a mount namespace");
+        return None;
+    }
     let corner = Corner::new();
     let shadow = format!(
         "root:{SIX}:20000:0:99999:7:::\nanna:{Y}:20000:0:99999:7:::\nbert:{SIX}:20000:::::1:\nclara:!{SIX}:20000::::::\n\
@@ -27,31 +32,26 @@ fn corner() -> Corner {
     for (file, text) in [("passwd", PASSWD), ("group", GROUP), ("shadow", &shadow)] {
         std::fs::write(corner.top.join(file), text).unwrap();
     }
-    corner
+    Some(corner)
 }
 
-/// A conversation on that machine; `None` without the right to make one.
-fn start(corner: &Corner, task: Task) -> Option<Talk> {
-    let right = std::process::Command::new("unshare").args(["--mount", "true"]).status();
-    if !right.is_ok_and(|status| status.success()) {
-        println!("SKIPPED the machine's accounts: no right to a mount namespace");
-        return None;
-    }
+/// A conversation on that machine.
+fn start(corner: &Corner, task: Task) -> Talk {
     let talk = Talk::on_another_machine(&corner.top);
     talk.tell(&ToLogon::Begin { task, place: corner.place.clone() });
-    Some(talk)
+    talk
 }
 
-fn try_password(corner: &Corner, account: &str, password: &str) -> Option<(FromLogon, Talk)> {
-    let talk = start(corner, logon(account))?;
+fn try_password(corner: &Corner, account: &str, password: &str) -> (FromLogon, Talk) {
+    let talk = start(corner, logon(account));
     talk.password("Password: ", password);
-    Some((talk.heard(), talk))
+    (talk.heard(), talk)
 }
 
 #[test]
 fn an_account_of_the_machine_logs_on_with_its_groups() {
-    let corner = corner();
-    let Some((heard, _)) = try_password(&corner, "anna", "s3cret") else { return };
+    let Some(corner) = corner("an_account_of_the_machine_logs_on_with_its_groups") else { return };
+    let (heard, _) = try_password(&corner, "anna", "s3cret");
     let user = User {
         name: name("anna"),
         uid: 1500,
@@ -66,7 +66,7 @@ fn an_account_of_the_machine_logs_on_with_its_groups() {
 
 #[test]
 fn an_account_that_cannot_log_on_does_not() {
-    let corner = corner();
+    let Some(corner) = corner("an_account_that_cannot_log_on_does_not") else { return };
     for (account, password, reason) in [
         ("anna", "wrong", LogonFailure::WrongPassword),
         ("bert", "wrong", LogonFailure::WrongPassword),
@@ -79,7 +79,7 @@ fn an_account_that_cannot_log_on_does_not() {
         ("gerd", "s3cret", LogonFailure::Disabled),
         ("hans", "s3cret", LogonFailure::UnknownAccount),
     ] {
-        let Some((heard, talk)) = try_password(&corner, account, password) else { return };
+        let (heard, talk) = try_password(&corner, account, password);
         assert_eq!(heard, FromLogon::Failed { reason }, "{account}");
         let text = "logon failed: unknown user or wrong password".to_owned();
         assert_eq!(talk.said(), Said::Message { text }, "{account}");
@@ -89,8 +89,8 @@ fn an_account_that_cannot_log_on_does_not() {
 
 #[test]
 fn an_expired_account_is_told_so_if_it_is_the_right_one() {
-    let corner = corner();
-    let Some((heard, talk)) = try_password(&corner, "bert", "s3cret") else { return };
+    let Some(corner) = corner("an_expired_account_is_told_so_if_it_is_the_right_one") else { return };
+    let (heard, talk) = try_password(&corner, "bert", "s3cret");
     assert_eq!(heard, FromLogon::Failed { reason: LogonFailure::Expired });
     talk.refused(1330);
     talk.ended();
@@ -98,14 +98,14 @@ fn an_expired_account_is_told_so_if_it_is_the_right_one() {
 
 #[test]
 fn a_new_account_takes_nothing_from_the_machine() {
-    let mut corner = corner();
+    let Some(mut corner) = corner("a_new_account_takes_nothing_from_the_machine") else { return };
     corner.place.uids = (1502, 1600);
     for account in ["anna", "team"] {
-        let Some(talk) = start(&corner, add(account)) else { return };
+        let talk = start(&corner, add(account));
         talk.refused(1316);
         talk.ended();
     }
-    let talk = start(&corner, add("ida")).unwrap();
+    let talk = start(&corner, add("ida"));
     talk.new_password("long enough");
     let _ = talk.heard();
     talk.done();
@@ -115,10 +115,10 @@ fn a_new_account_takes_nothing_from_the_machine() {
 
 #[test]
 fn a_built_in_account_comes_before_the_machines_of_that_name() {
-    let corner = corner();
+    let Some(corner) = corner("a_built_in_account_comes_before_the_machines_of_that_name") else { return };
     corner.add("anna", "long enough");
-    let Some((heard, _)) = try_password(&corner, "anna", "s3cret") else { return };
+    let (heard, _) = try_password(&corner, "anna", "s3cret");
     assert_eq!(heard, FromLogon::Failed { reason: LogonFailure::WrongPassword });
-    let (heard, _) = try_password(&corner, "anna", "long enough").unwrap();
+    let (heard, _) = try_password(&corner, "anna", "long enough");
     assert!(matches!(heard, FromLogon::Authenticated(User { source: Source::Builtin, .. })));
 }

@@ -19,6 +19,12 @@ use session0_sys::spawn::{self, Child, Namespaces, Spawn};
 /// How long anything may take on a machine that does something else as well.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Says that a test did not run, past the test runner's capture: a test that only returns is counted as passed.
+pub fn skip(test: &str, reason: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "SKIPPED {test}: {reason}");
+}
+
 pub const UIDS: (u32, u32) = (3_000_000_000, 3_000_000_999);
 /// The first uid an account gets.
 pub const FIRST: u32 = UIDS.0 + 1;

@@ -217,7 +217,11 @@ impl Attack {
         }
         match (elsewhere, &report.bare, &report.vista) {
             (Outcome::Succeeded(_), _, Outcome::Skipped(why)) => Verdict::Skipped(why.clone()),
-            (Outcome::Succeeded(_), _, _) => Verdict::Holds,
+            // Of a hygiene attack xp is another place where it must fail, and nobody has seen it fail there.
+            (Outcome::Succeeded(_), _, _) => match &report.xp {
+                Outcome::Skipped(why) => Verdict::Skipped(format!("in xp: {why}")),
+                _ => Verdict::Holds,
+            },
             // Where not even the bare attack works, the kernel is what refuses it.
             (_, Some(Outcome::Refused(why)), _) => {
                 Verdict::Skipped(format!("this machine refuses it without session0 too: {why}"))
@@ -276,5 +280,22 @@ pub fn prove(name: &str) {
         Verdict::Skipped(why) => skip(name, &why),
         Verdict::Broken(how) => panic!("the attack succeeded {how}\n{report:#?}"),
         Verdict::Unproven(why) => panic!("the attack proves nothing: {why}\n{report:#?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hygiene_attack_that_xp_skipped_has_shown_nothing() {
+        let attack = Attack { name: "any", about: "any", known: &[], way: own(From::User, &[], &["any"]) };
+        let verdict = |xp: Outcome| {
+            let bare = Some(Outcome::Succeeded("it works".into()));
+            attack.verdict(&Report { vista: Outcome::Refused("EPERM".into()), xp, bare })
+        };
+        assert_eq!(verdict(Outcome::Refused("EPERM".into())), Verdict::Holds);
+        assert_eq!(verdict(Outcome::Skipped("no room".into())), Verdict::Skipped("in xp: no room".into()));
+        assert_eq!(verdict(Outcome::Succeeded("got it".into())), Verdict::Broken("in xp: got it".into()));
     }
 }

@@ -143,7 +143,7 @@ impl Target {
         let mut command = attacker(place, &words);
         let run = if way == "plant" {
             let mut attacker = Program::start(&mut command);
-            attacker.wait("planted:");
+            attacker.wait_or_end("planted:");
             self.tell(rustix::process::Signal::USR1);
             eventually("the target has written", || self.text().contains("wrote:"));
             attacker.say("\n");

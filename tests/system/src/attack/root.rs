@@ -9,15 +9,17 @@ pub(super) fn run(attack: &Attack, place: &Place, words: &[&str]) -> Outcome {
     let world = place.any_world();
     let _door = words.contains(&"{visible}/namespace").then(|| give_namespace(world));
     let words = world.filled(words);
-    let output = match place {
+    let run = match place {
         Place::Vista(_) | Place::Xp(_) => as_service(world, attack, &words),
-        Place::Bare => Run::of(&mut bare(0, &world.probe(), &words)).out,
+        Place::Bare => Run::of(&mut bare(0, &world.probe(), &words)),
     };
-    judge(world, &output)
+    judge(world, &run)
 }
 
 /// What an attacker printed means success when it has the machine's secret, or, where there is none to have, when it says `ok`.
-pub(super) fn judge(world: &World, output: &str) -> Outcome {
+pub(super) fn judge(world: &World, run: &Run) -> Outcome {
+    assert_ran(run);
+    let output = &run.out;
     if let Some(why) = output.lines().find_map(|line| line.strip_prefix("skip: ")) {
         return Outcome::Skipped(why.to_owned());
     }
@@ -38,14 +40,22 @@ pub(super) fn judge(world: &World, output: &str) -> Outcome {
     }
 }
 
-fn as_service(world: &World, attack: &Attack, words: &[String]) -> String {
+/// An attacker that never ran was refused nothing: it has said something, or was killed before it could.
+pub(super) fn assert_ran(run: &Run) {
+    let killed = run.code < 0 || run.code > 128;
+    assert!(killed || !run.out.trim().is_empty(), "the attacker said nothing: {run:?}");
+    // What a shell answers for a program that cannot be executed, or is not there.
+    assert!(!matches!(run.code, 126 | 127), "the attacker was not executed: {run:?}");
+}
+
+fn as_service(world: &World, attack: &Attack, words: &[String]) -> Run {
     let name = format!("{}-root", world::service_name(world::number_of(attack.name)));
     service_output(world, &name, &[&[world.probe()], words].concat())
 }
 
-/// Runs the words as a LocalSystem service of this name, to their end.
-pub(super) fn service_output(world: &World, name: &str, words: &[String]) -> String {
-    const END: &str = "the attack is over";
+/// Runs the words as a LocalSystem service of this name, to their end. Both outputs are one.
+pub(super) fn service_output(world: &World, name: &str, words: &[String]) -> Run {
+    const END: &str = "the attack is over with ";
     let script = ["/bin/sh", "-c", "\"$@\"; echo the attack is over with $?; exec sleep 1000", "sh"];
     let command: Vec<String> =
         script.iter().map(|word| (*word).to_owned()).chain(words.iter().cloned()).collect();
@@ -56,7 +66,10 @@ pub(super) fn service_output(world: &World, name: &str, words: &[String]) -> Str
     world.host.s0(&["service", "start", name]).ok();
     let log = world.host.wait_log(name, END);
     world.host.s0(&["service", "stop", name]);
-    log.lines().filter(|line| !line.starts_with(END)).collect::<Vec<_>>().join("\n")
+    let code = log.lines().find_map(|line| line.strip_prefix(END)?.trim().parse().ok());
+    let code = code.unwrap_or_else(|| panic!("nobody saw the attacker's end:\n{log}"));
+    let out = log.lines().filter(|line| !line.starts_with(END)).collect::<Vec<_>>().join("\n");
+    Run { code, out, err: String::new() }
 }
 
 /// Hands a descriptor of the machine's own mount namespace to whoever asks, once.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::conversation::log_on_as;
+use super::root::assert_ran;
 use super::world::{self, GUEST, PASSWORD, Place, TASKS_MAX, World, bare};
 use super::{Outcome, own};
 use crate::host::Run;
@@ -29,6 +30,8 @@ fn service_of(name: &str) -> String {
 
 /// The call was refused if it was answered with an error, and the service did not start.
 fn judge_call(world: &World, service: &str, output: &str) -> Outcome {
+    // The probe repeats the call before the answer; without a probe nobody was refused.
+    assert!(output.contains("io.session0.Service.Start"), "the call was not made: {output:?}");
     let state = world.host.state(service);
     assert!(!state.starts_with("exit"), "there is no service {service} to start: {state}");
     world.host.s0(&["service", "stop", service]);
@@ -119,10 +122,14 @@ pub fn carried_door(place: &Place) -> Outcome {
     let socket = world.shared().join(format!("door-{}", world::number_of(CARRIED))).display().to_string();
     let story = |giver: u32| {
         let mut given = world.host.begin_in(giver, &[&world.probe(), "door-give", &socket]);
-        given.wait("listening");
+        given.wait_or_end("listening");
         let list = "{\"method\":\"io.session0.Session.List\",\"parameters\":{}}";
         let taken = world.host.run_in(world.attacker, &[&world.probe(), "door-take", &socket, list]);
         let ended = given.end();
+        assert!(
+            taken.out.contains("door-take ") && !taken.out.contains(": no door"),
+            "no door came: {taken:?}"
+        );
         assert!(ended.out.contains("given"), "the door was not given: {ended:?} {taken:?}");
         match taken.out.contains("\"sessions\"") {
             true => Outcome::Succeeded("answered as the other session".into()),
@@ -193,7 +200,7 @@ pub fn names_that_are_paths(place: &Place) -> Outcome {
     ];
     for name in names {
         for run in [
-            world.host.s0_with(&["account", "add", "--password-stdin", "--", name], "correct horse 7\n"),
+            world.host.s0_with(&["account", "add", "--password-stdin", "--", name], &format!("{PASSWORD}\n")),
             world.host.s0(&["service", "start", "--", name]),
             world.host.s0(&["service", "log", "--", name]),
         ] {
@@ -349,6 +356,7 @@ pub fn memory_hog(place: &Place) -> Outcome {
         let attacker = world.host.begin_in(session, &[&world.probe(), WORDS[0], WORDS[1]]);
         let answers = world.host.s0(&["service", "list"]).code == 0;
         let run = attacker.end();
+        assert_ran(&run);
         let took = run.out.contains(": ok");
         match answers && !took && world.host.daemon_pid() == daemon {
             true => Outcome::Refused(format!("it was ended ({}); `s0 service list` answered", run.code)),

@@ -96,8 +96,8 @@ impl World {
         let host = builder.start();
         let watcher = host.end_with_us();
         prepare_files(&host);
-        host.account(USER, PASSWORD).ok();
-        host.account(GUEST, PASSWORD).ok();
+        host.person(USER);
+        host.person(GUEST);
         write_services(&host);
         host.s0(&["reload"]).ok();
         let mut logons = vec![host.logon(USER, PASSWORD)];
