@@ -23,7 +23,8 @@ fn a_disabled_account_keeps_its_session_and_gets_no_other() {
     second.give_password(PASSWORD);
     second.wait("unknown user or wrong password");
     host().s0(&["account", "enable", "dora"]).ok();
-    second.give_password(PASSWORD);
+    eventually("it is asked for again", || second.text().matches("assword:").count() == 2);
+    second.type_line(PASSWORD);
     second.wait("goes on here");
 }
 
