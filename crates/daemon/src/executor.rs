@@ -62,6 +62,11 @@ pub fn perform(core: &Core, state: &mut State, effect: Effect) {
                 say(state, &ToInit::Acknowledge { through });
             }
         }
+        // The model asks for none of these yet.
+        Effect::BindPipe(_)
+        | Effect::UnbindPipe(_)
+        | Effect::TellPipeServer { .. }
+        | Effect::DropPipeServer(_) => {}
         Effect::Reply { id, result } => state.replies.push((id, result)),
         Effect::Emit(event) => emit(state, event),
         Effect::LoadConfiguration => {

@@ -87,6 +87,7 @@ fn definition(text: &str) -> Definition {
         watchdog: None,
         owner: Owner::Administrator,
         control: Default::default(),
+        pipes: Vec::new(),
         account: String::from("LocalSystem"),
         plan: LaunchPlan::bare("/bin/program", 0, 0),
     }

@@ -373,6 +373,10 @@ pub(super) fn unexpected(call: &Call, reply: &Reply) -> Answer {
         Reply::Conversation(_) => "a conversation",
         Reply::Host(_) => "the host",
         Reply::Reloaded(_) => "a reload",
+        Reply::Pipes(_) => "pipes",
+        Reply::Pipe(_) => "a pipe",
+        Reply::PipeOpened(_) => "an instance of a pipe",
+        Reply::PipeListening(_) => "a served pipe",
     };
     let fault = fault::report(&format!("answer {}", call.method), &format!("the model answered with {kind}"));
     Answer::Reply(match call.method.rsplit_once('.') {

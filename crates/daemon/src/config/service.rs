@@ -105,6 +105,7 @@ pub fn read(file: &mut Reader<'_>, name: ServiceName, context: &Context<'_>) -> 
         watchdog: timing.watchdog,
         owner: Owner::Administrator,
         control: control.unwrap_or_default(),
+        pipes: Vec::new(),
         account: account_name,
         plan,
     };

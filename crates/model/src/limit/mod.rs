@@ -102,6 +102,34 @@ pub const LOGOFF_WAIT: Duration = Duration::from_secs(5);
 /// Time for a program that is started in a user's session to come to exec; its client waits no longer.
 pub const LAUNCH_WAIT: Duration = Duration::from_secs(30);
 
+/// Characters of a pipe's name (windows-semantics 6.1).
+pub const PIPE_NAME_MAX: usize = 256;
+/// Characters of a pipe's name that has a socket in every session: with `/run/session0/pipe/` before it, it fits into an address (107).
+pub const PIPE_SOCKET_NAME_MAX: usize = 88;
+/// Pipes, reserved ones included, and servers of them, of one host.
+pub const PIPES_MAX: usize = 16 * 1024;
+/// Servers of pipes of one uid that is not root.
+pub const PIPES_PER_UID_MAX: usize = 1024;
+/// Instances of one pipe whose instances are unlimited.
+pub const PIPE_INSTANCES_MAX: usize = 64 * 1024;
+/// Instances of one server that listen at one time: so many clients are with it before it takes the first, and their descriptors fit
+/// into its socket's buffer.
+pub const PIPE_LISTENING_MAX: u32 = 32;
+/// Clients that wait for one pipe; the next is refused.
+pub const PIPE_WAITERS_MAX: usize = 256;
+/// Pipes one service's file declares.
+pub const PIPES_PER_SERVICE_MAX: usize = 64;
+/// Entries of one access list.
+pub const PIPE_ACCESS_MAX: usize = 64;
+/// nDefaultTimeOut when a server says nothing (windows-semantics 6.2).
+pub const PIPE_DEFAULT_TIMEOUT: Duration = Duration::from_millis(50);
+/// Time that a client of a pipe's socket waits for an instance: it cannot say how long it wants to, and cannot be told why not.
+pub const PIPE_SOCKET_WAIT: Duration = Duration::from_secs(30);
+/// A server that does not say within this what instances it has, after a new daemon asked, is taken to have none that listens.
+pub const PIPE_RECOUNT_WAIT: Duration = Duration::from_secs(10);
+/// Bytes a pipe's buffer may have.
+pub const PIPE_BUFFER_MAX: u32 = 1 << 20;
+
 /// Time for a `notify` service to report READY when its file says nothing: the 80 s of windows-semantics 3.3.
 pub const START_WAIT: Duration = Duration::from_secs(80);
 /// Time from the stop signal to the kill when the service's file says nothing (windows-semantics 3.5: about 20 s).

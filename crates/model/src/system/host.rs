@@ -330,6 +330,8 @@ impl System {
             Request::Logon(request) => self.logon_request(turn, caller, request),
             Request::Account(request) => self.account_request(turn, caller, request),
             Request::Host(request) => self.host_request(turn, id, caller, request),
+            // Nobody serves any pipe yet.
+            Request::Pipe(_) => Err(Refusal::Pipe(crate::pipe::refusal::Refusal::NoSuchPipe)),
         };
         match result {
             Ok(None) => {}

@@ -153,6 +153,7 @@ impl System {
             }
             Input::TripwireLeft { service } => self.services.tripwire_left(&service),
             Input::OutputLost { service, lost } => self.services.output_lost(turn, &service, lost),
+            Input::PipeSaid { .. } | Input::PipeServerGone(_) | Input::PipeLost { .. } => {}
             Input::Shutdown => self.shut_down(turn),
         }
     }

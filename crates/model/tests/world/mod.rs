@@ -40,6 +40,7 @@ pub fn definition(text: &str) -> Definition {
         watchdog: None,
         owner: Owner::Administrator,
         control: Default::default(),
+        pipes: Vec::new(),
         account: String::from("LocalSystem"),
         plan: LaunchPlan { arguments: vec![String::from("true")], ..LaunchPlan::bare("/bin/true", 0, 0) },
     }

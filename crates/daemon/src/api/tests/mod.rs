@@ -195,7 +195,7 @@ impl Host for FalseHost {
             Request::Session(SessionRequest::List) => Ok(Reply::Sessions(vec![session_status()])),
             Request::Session(_) => Err(Refusal::Session(session::refusal::Refusal::NoSuchSession)),
             Request::Logon(_) => Err(Refusal::Logon(logon::refusal::Refusal::TooMany)),
-            Request::Account(_) => Err(Refusal::AccessDenied),
+            Request::Account(_) | Request::Pipe(_) => Err(Refusal::AccessDenied),
             Request::Host(HostRequest::Status) => Ok(Reply::Host(host_status())),
             Request::Host(HostRequest::Reload) => {
                 Ok(Reply::Reloaded(ReloadReport { added: vec![name("new")], ..ReloadReport::default() }))

@@ -67,7 +67,9 @@ pub fn session(tried: &str, refusal: Refusal) -> session::Error {
         )),
         Refusal::NotReady => Error::NotReady(not_ready(tried)),
         Refusal::ShutdownInProgress => Error::ShutdownInProgress(shutdown_in_progress(tried)),
-        other @ (Refusal::Service(_) | Refusal::Logon(_)) => Error::InternalError(misplaced(tried, &other)),
+        other @ (Refusal::Service(_) | Refusal::Logon(_) | Refusal::Pipe(_)) => {
+            Error::InternalError(misplaced(tried, &other))
+        }
     }
 }
 
@@ -184,7 +186,9 @@ pub fn service(tried: &Tried<'_>, refusal: Refusal) -> service::Error {
     let words = format!("{} {}", tried.verb, tried.name);
     match refusal {
         Refusal::Service(refusal) => about_service(tried, &words, refusal),
-        other @ (Refusal::Session(_) | Refusal::Logon(_)) => Error::InternalError(misplaced(&words, &other)),
+        other @ (Refusal::Session(_) | Refusal::Logon(_) | Refusal::Pipe(_)) => {
+            Error::InternalError(misplaced(&words, &other))
+        }
         Refusal::AccessDenied => Error::AccessDenied(service_denied(tried, &words)),
         Refusal::NotReady => Error::NotReady(not_ready(&words)),
         Refusal::ShutdownInProgress => Error::ShutdownInProgress(shutdown_in_progress(&words)),
