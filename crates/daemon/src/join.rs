@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use session0_model::id::{LaunchId, SESSION_ZERO, ServiceName, SessionId};
 use session0_model::launch::plan::Elevation;
-use session0_model::launch::session_plan::{SessionKind, SessionPlan, Shown};
+use session0_model::launch::session_plan::{Doors, SessionKind, SessionPlan, Shown};
 use session0_model::launch::wire::{FromInit, ToInit, key};
 use session0_model::service::definition::Definition;
 use session0_model::session::program::launch_of_unit;
@@ -81,7 +81,8 @@ fn making(state: &State, session: SessionId) -> Making {
         SessionKind::Services | SessionKind::Xp(_) => state.settings.session_limits,
         SessionKind::User(_) => state.settings.users.limits,
     };
-    Making { limits, plan: plan(state, session, &kind), kind }
+    let doors = Doors { pipes: state.place.paths.pipes().to_string_lossy().into_owned() };
+    Making { limits, plan: plan(state, session, &kind), kind, doors }
 }
 
 /// What users see of the host: homes where they are not the machine's own, and what services expose.

@@ -137,9 +137,9 @@ fn harmless() -> Result<(), Fault> {
 fn directories(paths: &Paths) -> Result<OwnedFd, Fault> {
     let run = files::make_directory(&paths.run(), 0o755)?;
     files::make_directory(&paths.inits(), 0o700)?;
-    for path in
-        [paths.expose(), paths.configuration(), paths.services(), paths.log(), paths.library(), paths.state()]
-    {
+    let seen = [paths.expose(), paths.pipes()];
+    let ours = [paths.configuration(), paths.services(), paths.log(), paths.library(), paths.state()];
+    for path in seen.into_iter().chain(ours) {
         files::make_directory(&path, 0o755)?;
     }
     if !paths.machine() {

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use session0_model::launch::session_plan::{SessionKind, SessionPlan, UserPlan};
+use session0_model::launch::session_plan::{Doors, SessionKind, SessionPlan, UserPlan};
 use session0_model::launch::wire::{self, FromInit, PROTOCOL_OLDEST, ToInit};
 use session0_sys::launch::Launcher;
 use session0_sys::process;
@@ -39,7 +39,7 @@ impl Init {
             (ToInit::Hello { .. }, _) | (_, None | Some(Stage::Greeting)) => return Err(Nonsense),
             (message, Some(Stage::Settling { .. } | Stage::Talking)) => match message {
                 ToInit::Hello { .. } => return Err(Nonsense),
-                ToInit::Prepare(plan) => self.prepare(&plan, &SessionKind::Services)?,
+                ToInit::Prepare(plan) => self.prepare(&plan, &SessionKind::Services, None)?,
                 ToInit::Launch { launch, unit, plan } => self.launch(launch, &unit, &plan),
                 ToInit::Signal { launch, signal, to } => self.signal(launch, signal, to),
                 ToInit::Kill { unit } => self.kill(&unit),
@@ -55,7 +55,7 @@ impl Init {
                 ToInit::Forget { unit } => self.forget(&unit),
                 ToInit::LogDirectory => self.log_directory = Some(descriptors.next().ok_or(Nonsense)?),
                 ToInit::LoggerProgram => self.logger_program = Some(descriptors.next().ok_or(Nonsense)?),
-                ToInit::PrepareKind { plan, kind } => self.prepare(&plan, &kind)?,
+                ToInit::PrepareKind { plan, kind } => self.prepare(&plan, &kind, None)?,
                 ToInit::Enter(plan) => {
                     let passwd = descriptors.next().ok_or(Nonsense)?;
                     let group = descriptors.next().ok_or(Nonsense)?;
@@ -64,6 +64,7 @@ impl Init {
                 ToInit::LaunchWith { launch, unit, plan, streams } => {
                     self.launch_with(launch, &unit, &plan, streams);
                 }
+                ToInit::PrepareWith { plan, kind, doors } => self.prepare(&plan, &kind, Some(&doors))?,
             },
         }
         Ok(())
@@ -114,11 +115,16 @@ impl Init {
         control.replayed();
     }
 
-    fn prepare(&mut self, plan: &SessionPlan, kind: &SessionKind) -> Result<(), Nonsense> {
+    fn prepare(
+        &mut self,
+        plan: &SessionPlan,
+        kind: &SessionKind,
+        doors: Option<&Doors>,
+    ) -> Result<(), Nonsense> {
         if self.session_made.is_some() || plan.session != self.session {
             return Err(Nonsense);
         }
-        let prepared = match session::prepare(plan, kind) {
+        let prepared = match session::prepare(plan, kind, doors) {
             Ok(prepared) => prepared,
             Err(fault) => {
                 complain!("session0-init {}: {fault}", self.session);
