@@ -1,6 +1,7 @@
 //! What the daemon says, done.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use session0_model::launch::session_plan::{Doors, SessionKind, SessionPlan, UserPlan};
 use session0_model::launch::wire::{self, FromInit, PROTOCOL_OLDEST, ToInit};
@@ -48,7 +49,7 @@ impl Init {
                 ToInit::Unstore { key } => self.store.unstore(&key),
                 ToInit::Keep { key } => {
                     let descriptor = descriptors.next().ok_or(Nonsense)?;
-                    self.store.keep(key, descriptor).map_err(|_| Nonsense)?;
+                    self.store.keep(key, Rc::new(descriptor)).map_err(|_| Nonsense)?;
                 }
                 ToInit::Release { key } => self.store.release(&key),
                 ToInit::Acknowledge { through } => self.exits.acknowledge(through),
@@ -91,10 +92,7 @@ impl Init {
             control.say(&FromInit::Stored { key: key.clone(), bytes: bytes.clone() });
         }
         for (key, descriptor) in self.store.kept() {
-            match descriptor.try_clone_to_owned() {
-                Ok(duplicate) => control.say_with(&FromInit::Kept { key: key.clone() }, vec![duplicate]),
-                Err(error) => complain!("session0-init: cannot duplicate what is kept as {key}: {error}"),
-            }
+            control.say_with(&FromInit::Kept { key: key.clone() }, vec![descriptor.clone()]);
         }
         for (launch, entry) in &mut self.launches.table {
             let at = match &mut entry.state {
@@ -146,9 +144,9 @@ impl Init {
         };
         self.session_made = Some(SessionMade { facilities, launcher, syslog, not_entered });
         for (key, descriptor) in prepared.kept {
+            let descriptor = Rc::new(descriptor);
             if let Some(control) = &mut self.control {
-                let duplicate = descriptor.try_clone().map_err(|_| Nonsense)?;
-                control.say_with(&FromInit::Kept { key: key.clone() }, vec![duplicate]);
+                control.say_with(&FromInit::Kept { key: key.clone() }, vec![descriptor.clone()]);
             }
             self.store.keep(key, descriptor).map_err(|_| Nonsense)?;
         }
