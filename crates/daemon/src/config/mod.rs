@@ -3,10 +3,12 @@
 //! Every error of every file is reported with its place; the good files load. The same code answers
 //! `session0d --check`, offline.
 
+mod access;
 mod account;
 mod environment;
 mod file;
 mod graph;
+mod pipe;
 mod problem;
 mod reader;
 mod service;

@@ -124,6 +124,8 @@ pub const PIPE_WAITERS_MAX: usize = 256;
 pub const PIPES_PER_SERVICE_MAX: usize = 64;
 /// Entries of one access list.
 pub const PIPE_ACCESS_MAX: usize = 64;
+/// Characters of one entry as it is written: the longest service name and every word around it fit.
+pub const PIPE_ACCESS_TEXT_MAX: usize = 256;
 /// nDefaultTimeOut when a server says nothing (windows-semantics 6.2).
 pub const PIPE_DEFAULT_TIMEOUT: Duration = Duration::from_millis(50);
 /// Time that a client of a pipe's socket waits for an instance: it cannot say how long it wants to, and cannot be told why not.

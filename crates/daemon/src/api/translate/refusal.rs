@@ -148,6 +148,7 @@ fn named(tried: &str, by: &NamedBy) -> Refused {
         }
         NamedBy::Account(service) => (format!("services/{service}.toml"), "`account`", broken(service)),
         NamedBy::Control(service) => (format!("services/{service}.toml"), "`control`", broken(service)),
+        NamedBy::Pipe(service) => (format!("services/{service}.toml"), "`access` of a pipe", broken(service)),
     };
     let message = format!("could not {tried}: {key} in {file} names it, and {without}");
     refused(87, message, format!("take it out of {file}, then `s0 reload`"))
