@@ -8,7 +8,7 @@
 
 use session0_model::id::{ServiceName, SessionId};
 use session0_model::limit;
-use session0_model::pipe::access::{Effect, Entry, Rights, Who};
+use session0_model::pipe::access::{AccessList, Effect, Entry, Rights, Who};
 
 use super::account::{Accounts, LOCAL_SYSTEM};
 
@@ -17,6 +17,20 @@ const WHO: &str = "WHO is everyone, interactive, services, administrators, owner
      or session N";
 const RIGHTS: [(&str, Rights); 3] =
     [("read", Rights::READ), ("write", Rights::WRITE), ("instance", Rights::INSTANCE)];
+
+/// A whole list, as a program gives it. The error is the first entry's that is wrong, or that there are too many.
+pub fn list(texts: &[String], accounts: &Accounts) -> Result<AccessList, String> {
+    check_count(texts.len())?;
+    texts.iter().map(|text| parse(text, accounts)).collect::<Result<_, _>>().map(AccessList)
+}
+
+/// Whether a list may have so many entries.
+pub fn check_count(entries: usize) -> Result<(), String> {
+    if limit::PIPE_ACCESS_MAX < entries {
+        return Err(format!("an access list has at most {} entries", limit::PIPE_ACCESS_MAX));
+    }
+    Ok(())
+}
 
 /// Reads one entry. Words are separated by spaces; keywords in any case, names as they are; no word about rights means to read and
 /// to write. The entry's text is the same with nothing left out. The error says what was written, why not, and what is possible.
@@ -198,6 +212,23 @@ mod tests {
         }
         let long = format!("user {}", "x".repeat(limit::PIPE_ACCESS_TEXT_MAX));
         assert!(parse(&long, &accounts()).unwrap_err().starts_with("an entry has at most 256 characters"));
+    }
+
+    #[test]
+    fn a_list_keeps_its_order_and_has_an_end() {
+        let texts = |text: &str, count| vec![text.to_owned(); count];
+        let both = [texts("deny outside", 1), texts("everyone", 1)].concat();
+        let read = list(&both, &accounts()).unwrap();
+        assert_eq!(
+            read.0.iter().map(|entry| &entry.who).collect::<Vec<_>>(),
+            [&Who::Outside, &Who::Everyone]
+        );
+        assert!(
+            list(&[both, texts("nobody", 1)].concat(), &accounts()).unwrap_err().starts_with("`nobody`:")
+        );
+        assert!(list(&texts("owner", limit::PIPE_ACCESS_MAX), &accounts()).is_ok());
+        let many = list(&texts("owner", limit::PIPE_ACCESS_MAX + 1), &accounts());
+        assert_eq!(many, Err("an access list has at most 64 entries".to_owned()));
     }
 
     #[test]

@@ -28,6 +28,7 @@ use crate::paths::Paths;
 use problem::Source;
 use service::{Context, Written};
 
+pub use access::list as access_list;
 pub use account::{Accounts, built_in_uid};
 pub use environment::Machine;
 pub use environment::{NOTIFY_SOCKET, PATH as PROGRAM_PATH};

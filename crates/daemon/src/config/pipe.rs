@@ -93,9 +93,8 @@ fn buffer(text: &str) -> Result<u32, String> {
 
 fn access_list(section: &mut Reader<'_>, accounts: &Accounts) -> AccessList {
     let Some(written) = section.texts("access") else { return AccessList::default() };
-    if limit::PIPE_ACCESS_MAX < written.get_ref().len() {
-        let message = format!("an access list has at most {} entries", limit::PIPE_ACCESS_MAX);
-        section.problem(written.span(), message, None);
+    if let Err(why) = access::check_count(written.get_ref().len()) {
+        section.problem(written.span(), why, None);
         return AccessList::default();
     }
     let read = |section: &mut Reader<'_>, text: Spanned<String>| match access::parse(text.get_ref(), accounts)
