@@ -19,7 +19,7 @@ use crate::core::{Core, State};
 use crate::executor::unit;
 use crate::link::{Incoming, Message};
 use crate::session::{self, Joined, Making};
-use crate::{api, message, notify, program, tripwire};
+use crate::{api, message, notify, pipe, program, tripwire};
 
 /// Ends a session, also one that is just being made.
 pub fn end(core: &Core, state: &mut State, session: SessionId) {
@@ -145,6 +145,7 @@ pub fn join(core: &Core, id: SessionId, joined: Joined) {
                 session.link.say_with(&ToInit::Keep { key: OUTSIDE.to_owned() }, vec![outside]);
             }
             state.session = Some(session);
+            pipe::keep_all(state);
         } else {
             state.users.insert(id, session);
         }

@@ -111,6 +111,8 @@ pub const PIPE_NAME_MAX: usize = 256;
 pub const PIPE_SOCKET_NAME_MAX: usize = 88;
 /// Pipes, reserved ones included, and servers of them, of one host.
 pub const PIPES_MAX: usize = 16 * 1024;
+/// Of these, kept for the machine's root and for names that are a service's: many users together cannot take them.
+pub const PIPES_KEPT: usize = 4 * 1024;
 /// Servers of pipes of one uid that is not root.
 pub const PIPES_PER_UID_MAX: usize = 1024;
 /// Instances of one pipe whose instances are unlimited.
@@ -120,6 +122,8 @@ pub const PIPE_INSTANCES_MAX: usize = 64 * 1024;
 pub const PIPE_LISTENING_MAX: u32 = 32;
 /// Clients that wait for one pipe; the next is refused.
 pub const PIPE_WAITERS_MAX: usize = 256;
+/// Clients that wait at the sockets of all pipes.
+pub const PIPE_SOCKET_CLIENTS_MAX: usize = 4096;
 /// Pipes one service's file declares.
 pub const PIPES_PER_SERVICE_MAX: usize = 64;
 /// Entries of one access list.
@@ -132,6 +136,10 @@ pub const PIPE_DEFAULT_TIMEOUT: Duration = Duration::from_millis(50);
 pub const PIPE_SOCKET_WAIT: Duration = Duration::from_secs(30);
 /// A server that does not say within this what instances it has, after a new daemon asked, is taken to have none that listens.
 pub const PIPE_RECOUNT_WAIT: Duration = Duration::from_secs(10);
+/// Names of pipes whose last alarm is remembered; of those there are more of, the oldest is forgotten.
+pub const PIPE_ALARMS_MAX: usize = 256;
+/// A name's alarm is not raised again within this.
+pub const PIPE_ALARM_QUIET: Duration = Duration::from_secs(60);
 /// Bytes a pipe's buffer may have.
 pub const PIPE_BUFFER_MAX: u32 = 1 << 20;
 

@@ -55,8 +55,8 @@ pub enum Effect {
     Deny,
 }
 
-/// One entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// One entry. Two are equal that mean the same, however they are written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Entry {
     /// As it was written, for people.
     pub text: String,
@@ -67,6 +67,13 @@ pub struct Entry {
     /// What.
     pub rights: Rights,
 }
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (self.effect, &self.who, self.rights) == (other.effect, &other.who, other.rights)
+    }
+}
+impl Eq for Entry {}
 
 /// All entries, in order. An empty list is for the owner and administrators only. (Windows' default lets everybody read; a pipe that
 /// nobody thought about is better closed.)
@@ -117,7 +124,7 @@ impl AccessList {
 }
 
 /// Whether a caller is the one who serves it: the same uid. Root of a user's session is nobody, wherever he claims to be.
-fn is_owner(caller: &Caller, owner: u32) -> bool {
+pub(crate) fn is_owner(caller: &Caller, owner: u32) -> bool {
     caller.uid == owner && (caller.uid != 0 || caller.is_machines_root())
 }
 

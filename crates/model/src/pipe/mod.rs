@@ -13,9 +13,18 @@
 //! more than its maximum. A client that finds none listening is refused (231) or waits, first come, first served.
 
 pub mod access;
+pub mod alarm;
 pub mod id;
+mod invariants;
+mod listen;
 pub mod name;
+mod open;
+mod recover;
 pub mod refusal;
 pub mod request;
+mod reserve;
+mod said;
 pub mod settings;
 pub mod status;
+pub(crate) mod table;
+mod waiter;

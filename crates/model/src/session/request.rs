@@ -270,8 +270,8 @@ impl System {
         }
     }
 
-    /// Whose conversations and tries a caller's are. What root of a user's session does, its user does.
-    fn counted_against(&self, caller: &Caller) -> Option<u32> {
+    /// Whose conversations, tries and pipes a caller's are. What root of a user's session does, its user does.
+    pub(crate) fn counted_against(&self, caller: &Caller) -> Option<u32> {
         match &caller.origin {
             _ if caller.is_machines_root() => None,
             Origin::Session { id, .. } if caller.uid == 0 => {

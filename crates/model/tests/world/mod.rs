@@ -2,6 +2,8 @@
 //! must keep.
 #![allow(dead_code)]
 
+pub mod pipes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use session0_model::id::{LaunchId, RequestId, SESSION_ZERO, ServiceName};
 use session0_model::launch::exit::{ExitStatus, LaunchFailure, LaunchPhase};
 use session0_model::launch::plan::{LaunchPlan, Role};
 use session0_model::launch::wire::Remains;
+use session0_model::pipe::id::ServerId;
+use session0_model::pipe::request::PipeRequest;
 use session0_model::service::definition::{Definition, Kind, NotifyAccess, Owner, Restart, StartType};
 use session0_model::service::notify::{Notification, Sender};
 use session0_model::service::status::{State, Status};
@@ -19,6 +23,8 @@ use session0_model::system::{
     ServiceRequest, System, UnackedExit, Wait,
 };
 use session0_model::time::Time;
+
+use pipes::{Asked, Pipes};
 
 pub fn name(text: &str) -> ServiceName {
     ServiceName::new(text).expect("tests use good names")
@@ -130,6 +136,7 @@ pub struct World {
     pub states: BTreeMap<ServiceName, State>,
     pub highest: LaunchId,
     pub pid: i32,
+    pub pipes: Pipes,
     /// The effects of the last step.
     pub last: Vec<Effect>,
 }
@@ -152,6 +159,7 @@ impl World {
             states: BTreeMap::new(),
             highest: LaunchId(0),
             pid: 100,
+            pipes: Pipes::default(),
             last: Vec::new(),
         };
         let configuration = world.configuration.clone();
@@ -202,6 +210,8 @@ impl World {
         let effects = self.system.handle(self.now, input);
         self.system.check_invariants();
         let mut stored = BTreeSet::new();
+        self.pipes.told.clear();
+        self.pipes.dropped.clear();
         for effect in &effects {
             if let Effect::Store { key, .. } = effect {
                 assert!(stored.insert(key.clone()), "{key} is stored twice in a step");
@@ -216,6 +226,7 @@ impl World {
         for id in &self.waiting {
             assert!(!self.answers.contains_key(id));
         }
+        self.check_pipes();
         &self.last
     }
 
@@ -265,6 +276,7 @@ impl World {
             }
             Effect::Reply { id, result } => {
                 assert!(self.waiting.remove(id), "{id:?} is answered without being asked");
+                self.check_turn(*id, result);
                 self.answers.insert(*id, result.clone());
             }
             Effect::Emit(event) => self.hear(event),
@@ -273,7 +285,19 @@ impl World {
                 self.loading = true;
             }
             Effect::Exit(_) => self.exited = true,
-            users => panic!("nobody logs on in this world: {users:?}"),
+            others => self.pipes.perform(others),
+        }
+    }
+
+    /// What a client of a pipe is given is its own, and nobody who came before it waits.
+    fn check_turn(&mut self, id: RequestId, result: &Answer) {
+        let Ok(reply) = result else { return };
+        let none = BTreeMap::new();
+        let records = self.init.as_ref().map_or(&none, |init| &init.records);
+        self.pipes.answered(id, reply, records);
+        if let (Reply::PipeOpened(opened), before) = (reply, self.waiting.range(..id)) {
+            let same = |other: &RequestId| self.pipes.asked.get(other).is_some_and(|a| a.name == opened.name);
+            assert!(!before.copied().any(|other| same(&other)), "{id:?} overtakes who came before it");
         }
     }
 
@@ -416,6 +440,14 @@ impl World {
         self.requests += 1;
         let id = RequestId(self.requests);
         self.waiting.insert(id);
+        let asked = match &request {
+            Request::Pipe(PipeRequest::Open { name, .. } | PipeRequest::Wait { name, .. }) => Some((name, 0)),
+            Request::Pipe(PipeRequest::Listen(listen)) => Some((&listen.name, listen.listening)),
+            _ => None,
+        };
+        if let Some((name, listening)) = asked {
+            self.pipes.asked.insert(id, Asked { name: name.clone(), listening });
+        }
         self.step(Input::Request { id, caller, request });
         id
     }
@@ -463,7 +495,21 @@ impl World {
 
     /// The daemon dies; a new one takes over what init has. What was being launched comes to exec first.
     pub fn kill_daemon(&mut self) {
+        self.kill_daemon_losing(BTreeSet::new());
+    }
+
+    /// The same, and these servers' connections are not kept.
+    pub fn kill_daemon_losing(&mut self, mut lost: BTreeSet<ServerId>) {
         self.waiting.clear();
+        if !self.pipes.given.is_empty() {
+            // More nanoseconds pass than numbers are given.
+            self.now = self.now + Duration::from_millis(1);
+        }
+        if self.init.is_none() {
+            self.pipes.servers.clear();
+            self.pipes.sockets.clear();
+        }
+        self.pipes.servers.retain(|id, _| !lost.contains(id));
         self.loading = false;
         let before = self.system.services();
         let recovered = self.init.as_mut().map(|init| {
@@ -490,6 +536,12 @@ impl World {
         self.step(Input::Start { configuration, recovered, sessions: Vec::new(), session_last: 0 });
         if !fresh {
             self.check_recovered(&before);
+        }
+        let records = self.init.iter().flat_map(|init| init.records.keys());
+        let recorded = records.filter_map(|key| key.strip_prefix("pipe.")?.parse().ok().map(ServerId));
+        lost.extend(recorded.filter(|id| !self.pipes.servers.contains_key(id)));
+        for id in lost {
+            self.step(Input::PipeServerGone(id));
         }
     }
 
