@@ -599,6 +599,11 @@ impl World {
         }
     }
 
+    /// Whether this was done in the last step.
+    pub fn did(&self, effect: &Effect) -> bool {
+        self.last.contains(effect)
+    }
+
     /// Signals sent in the last step, by service.
     pub fn signals(&self) -> Vec<(String, u8)> {
         let whose = |launch: LaunchId| {
