@@ -507,8 +507,9 @@ impl World {
         }
         if self.init.is_none() {
             self.pipes.servers.clear();
-            self.pipes.sockets.clear();
         }
+        // The new daemon closes what it is not told to have.
+        self.pipes.sockets.clear();
         self.pipes.servers.retain(|id, _| !lost.contains(id));
         self.loading = false;
         let before = self.system.services();
