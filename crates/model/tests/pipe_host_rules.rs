@@ -356,7 +356,7 @@ fn who_stopped_before_the_count_has_none_that_listens() {
     assert_eq!(world.pipes.dropped, [server]);
     let (mut world, server) = recovered();
     world.stop_listening(server);
-    world.pipes.servers.remove(&server);
+    world.distrust(server);
     world.said(server, Said::Counted { listening: 1, connected: 1 });
     assert_eq!(world.pipes.told, [(server, Tell::Refused(1))]);
 }
@@ -364,13 +364,13 @@ fn who_stopped_before_the_count_has_none_that_listens() {
 #[test]
 fn a_count_is_not_believed_beyond_the_maximum() {
     let (mut world, server) = recovered();
-    world.pipes.servers.remove(&server);
+    world.distrust(server);
     world.said(server, Said::Counted { listening: 5, connected: 1 });
     assert_eq!(world.pipes.told, [(server, Tell::Refused(4))]);
     let now = status(&world, "echo");
     assert_eq!((now.listening, now.connected), (1, 1));
     let (mut world, server) = recovered();
-    world.pipes.servers.remove(&server);
+    world.distrust(server);
     world.said(server, Said::Counted { listening: u32::MAX, connected: u32::MAX });
     let now = status(&world, "echo");
     assert_eq!((now.listening, now.connected), (0, 2));

@@ -183,10 +183,14 @@ impl Pipe {
         self.served() && self.recounting == 0
     }
 
+    /// How many instances there may be.
+    pub fn most(&self) -> u32 {
+        u32::try_from(self.settings.instances_max.count()).unwrap_or(u32::MAX)
+    }
+
     /// How many more instances there may be.
     pub fn room(&self) -> u32 {
-        let most = u32::try_from(self.settings.instances_max.count()).unwrap_or(u32::MAX);
-        most.saturating_sub(self.listening.saturating_add(self.connected))
+        self.most().saturating_sub(self.listening.saturating_add(self.connected))
     }
 
     /// Nobody serves it any more, or yet.
