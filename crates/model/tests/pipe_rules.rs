@@ -254,6 +254,37 @@ fn a_uid_has_so_many_servers_and_root_has_as_many_as_there_are() {
     system.check_invariants();
 }
 
+#[test]
+fn a_uid_has_so_many_instances_in_all_its_pipes_and_root_has_no_such_limit() {
+    let most = limit::PIPE_INSTANCES_PER_UID_MAX;
+    for (caller, code) in [(user(ALICE), 231), (root(), 0)] {
+        let mut world = empty();
+        let unlimited = || Settings { instances_max: InstancesMax::Unlimited, ..open_to_all(1) };
+        let id = world.listen(caller.clone(), "echo", unlimited(), limit::PIPE_LISTENING_MAX);
+        let server = world.server(id);
+        for round in 1..=most / limit::PIPE_LISTENING_MAX {
+            // Without the checks of a step: these are many.
+            let mut take = |input| world.system.handle(world.now, input);
+            if round > 1 {
+                take(Input::PipeSaid { server, said: Said::Listen(limit::PIPE_LISTENING_MAX) });
+            }
+            for _ in 0..limit::PIPE_LISTENING_MAX {
+                let (name, access) = (pipe("echo"), None);
+                let impersonation = Impersonation::Anonymous;
+                let open = PipeRequest::Open { name, access, impersonation, wait: Wait::Not };
+                take(Input::Request { id: RequestId(0), caller: root(), request: Request::Pipe(open) });
+            }
+        }
+        assert_eq!(status(&world, "echo").connected, most);
+        world.pipes.servers.clear();
+        world.pipes.taking_over = true;
+        let id = world.listen(caller, "other", unlimited(), 1);
+        assert_eq!(world.code(id), code);
+        world.step(Input::PipeServerGone(server));
+        world.system.check_invariants();
+    }
+}
+
 // Opening.
 
 #[test]

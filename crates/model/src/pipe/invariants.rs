@@ -1,10 +1,10 @@
 //! What is true of pipes between two turns.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use core::cmp::Reverse;
 
 use super::id::ServerId;
-use super::table::{Count, Due, Pipe, Pipes, Server};
+use super::table::{Count, Due, Pipe, Pipes, Server, Tally};
 use super::waiter::{Patience, Place};
 use crate::limit;
 
@@ -21,7 +21,7 @@ impl Pipes {
         }
         assert!(places.iter().all(|place| place.0 <= self.last), "a place may be given again");
         assert_eq!(places.len(), self.requests.len(), "a request waits that its pipe does not know");
-        let mut tally: BTreeMap<u32, usize> = BTreeMap::new();
+        let mut tally = Tally::default();
         let mut instances = BTreeSet::new();
         for (id, server) in &self.servers {
             self.check_server(*id, server);
@@ -29,12 +29,13 @@ impl Pipes {
                 assert!(instance.0 <= self.last, "{instance:?} may be given again");
                 assert!(instances.insert(*instance), "{instance:?} was given twice");
             }
-            if let Some(uid) = server.counted {
-                *tally.entry(uid).or_default() += 1;
-            }
+            tally.put_in(server);
         }
         assert_eq!(tally, self.tally, "servers are not counted against who has them");
-        assert!(tally.values().all(|count| *count <= limit::PIPES_PER_UID_MAX), "a uid has too many servers");
+        assert!(
+            tally.all().all(|held| held.servers <= limit::PIPES_PER_UID_MAX),
+            "a uid has too many servers"
+        );
         self.check_deadlines();
         self.check_called();
     }

@@ -98,7 +98,8 @@ impl System {
 
     /// More instances listen, as far as there is room.
     fn more_listen(&mut self, id: ServerId, more: u32) -> Verdict {
-        let room = self.pipe_of(id).map_or(0, Pipe::room);
+        let counted = self.pipes.servers.get(&id).and_then(|server| server.counted);
+        let room = self.pipe_of(id).map_or(0, |pipe| self.pipes.room(pipe, counted));
         let fits = self.pipes.change(id, |server| {
             let fits = server.may_listen(room).min(more);
             server.listening += fits;
