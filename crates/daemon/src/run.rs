@@ -20,7 +20,7 @@ use crate::config::Loaded;
 use crate::core::{Core, Exit, State};
 use crate::paths::{NEXT_SESSION, Paths};
 use crate::session::{self, Joined, Place};
-use crate::{api, config, facility, join, load, message, viewer};
+use crate::{api, config, facility, join, load, message, pipe, viewer};
 
 /// Down, as asked.
 const DOWN: u8 = 0;
@@ -137,9 +137,9 @@ fn harmless() -> Result<(), Fault> {
 fn directories(paths: &Paths) -> Result<OwnedFd, Fault> {
     let run = files::make_directory(&paths.run(), 0o755)?;
     files::make_directory(&paths.inits(), 0o700)?;
-    for path in
-        [paths.expose(), paths.configuration(), paths.services(), paths.log(), paths.library(), paths.state()]
-    {
+    let seen = [paths.expose(), paths.pipes()];
+    let ours = [paths.configuration(), paths.services(), paths.log(), paths.library(), paths.state()];
+    for path in seen.into_iter().chain(ours) {
         files::make_directory(&path, 0o755)?;
     }
     if !paths.machine() {
@@ -304,7 +304,9 @@ fn begin(
         join::join(core, id, joined);
         sessions.push((id, recovered));
     }
+    pipe::adopt(core);
     core.take([Input::Start { configuration, recovered, sessions, session_last }]);
+    pipe::settle(core);
     watch_viewers(core);
 }
 
@@ -403,7 +405,10 @@ async fn leave(core: &Core, exit: Exit) -> u8 {
         Exit::Broken => BROKEN,
         Exit::Asked(ExitReason::Upgrade) => AGAIN,
         Exit::Asked(ExitReason::Down) => {
-            let place = core.with(|state| state.place.clone());
+            let place = core.with(|state| {
+                pipe::close_all(state);
+                state.place.clone()
+            });
             for path in [place.paths.api(), place.socket(SESSION_ZERO)] {
                 let _ = std::fs::remove_file(path);
             }

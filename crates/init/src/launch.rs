@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use rustix::event::epoll::EventFlags;
 use session0_model::id::LaunchId;
@@ -141,7 +142,7 @@ impl Init {
         let Terminal { master, slave } =
             terminal::open(size, plan.uid).map_err(during(LaunchPhase::Output))?;
         let ends = vec![master.try_clone().map_err(during(LaunchPhase::Output))?];
-        let kept = self.store.keep(terminal_key(launch), master);
+        let kept = self.store.keep(terminal_key(launch), Rc::new(master));
         kept.map_err(|_| failure(LaunchPhase::Output, rustix::io::Errno::MFILE.raw_os_error()))?;
         let given = Given { standard: Standard::Terminal(slave.as_fd()), extra: &[], program: None, ends };
         let cloned = self.clone_child(launch, name, plan, given);
@@ -328,7 +329,7 @@ impl Init {
             && self.talking()
             && let Some(control) = &mut self.control
         {
-            control.say_with(&FromInit::Streams { launch }, ends);
+            control.say_with(&FromInit::Streams { launch }, ends.into_iter().map(Rc::new).collect());
         }
     }
 

@@ -477,6 +477,33 @@ fn a_logger_is_given_every_pipe_and_a_new_one_again() {
 }
 
 #[test]
+fn a_replay_longer_than_a_turn_and_a_socket_comes_whole() {
+    if !root("a_replay_longer_than_a_turn_and_a_socket_comes_whole") {
+        return;
+    }
+    session0_sys::process::raise_open_files().unwrap();
+    let mut host = Host::prepared();
+    let kept = 2000;
+    for number in 0..kept {
+        let mut packet = Vec::new();
+        encode(&ToInit::Keep { key: format!("pipe.{number}") }, &mut packet);
+        let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
+        host.send(&packet, Some(&socket.into()));
+    }
+    host.connect_again();
+    host.until("Replayed", |said| matches!(said, FromInit::Replayed));
+    let mut keys = host.kept_keys();
+    keys.retain(|key| key.starts_with("pipe."));
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), kept);
+    assert!(host.said.iter().all(|(said, descriptors)| match said {
+        FromInit::Kept { .. } => descriptors.len() == 1,
+        _ => descriptors.is_empty(),
+    }));
+}
+
+#[test]
 fn a_session_that_cannot_be_made_says_why_and_ends() {
     if !root("a_session_that_cannot_be_made_says_why_and_ends") {
         return;

@@ -4,6 +4,7 @@
 //! clone and exec ([`launch`], [`spawn`]) make only async-signal-safe calls.
 
 pub mod account;
+pub mod anonymous;
 pub mod capability;
 pub mod cgroup;
 pub mod datagram;

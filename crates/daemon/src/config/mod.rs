@@ -3,10 +3,12 @@
 //! Every error of every file is reported with its place; the good files load. The same code answers
 //! `session0d --check`, offline.
 
+mod access;
 mod account;
 mod environment;
 mod file;
 mod graph;
+mod pipe;
 mod problem;
 mod reader;
 mod service;
@@ -26,6 +28,7 @@ use crate::paths::Paths;
 use problem::Source;
 use service::{Context, Written};
 
+pub use access::list as access_list;
 pub use account::{Accounts, built_in_uid};
 pub use environment::Machine;
 pub use environment::{NOTIFY_SOCKET, PATH as PROGRAM_PATH};

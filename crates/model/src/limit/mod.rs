@@ -30,10 +30,13 @@ pub const NOTIFY_HOLDERS_MAX: usize = 64;
 pub const PACKET_MAX: usize = 128 * 1024;
 /// Bytes of one stored record.
 pub const RECORD_MAX: usize = 16 * 1024;
-/// Records one init keeps: one a service, one a server of a pipe, and a few of the host's own.
+/// Records one init keeps: one a service, one a server of a pipe and a few of the host's own.
 pub const RECORDS_MAX: usize = SERVICES_MAX + PIPES_MAX + 64;
-/// Descriptors one init keeps for its daemon.
-pub const KEPT_DESCRIPTORS_MAX: usize = 256;
+/// Descriptors one init keeps for its daemon: two for each of a host's names and servers of pipes, and those of the session itself.
+pub const KEPT_DESCRIPTORS_MAX: usize = 2 * PIPES_MAX + 256;
+/// Descriptors that the daemon and an init have room for: those that are kept, and of each service its group, its output and what a
+/// launch of it needs for a moment. Twice what there can be.
+pub const OPEN_FILES: u64 = 2 * (KEPT_DESCRIPTORS_MAX + 8 * SERVICES_MAX) as u64;
 /// Exits one init remembers until they are acknowledged; the oldest of *adopted orphans* go first, those of
 /// launches never.
 pub const EXITS_MAX: usize = 2 * SERVICES_MAX;
@@ -121,10 +124,14 @@ pub const PIPE_INSTANCES_PER_UID_MAX: u32 = 64 * 1024;
 pub const PIPE_LISTENING_MAX: u32 = 32;
 /// Clients that wait for one pipe; the next is refused.
 pub const PIPE_WAITERS_MAX: usize = 256;
+/// Clients that wait at the sockets of all pipes.
+pub const PIPE_SOCKET_CLIENTS_MAX: usize = 4096;
 /// Pipes one service's file declares.
 pub const PIPES_PER_SERVICE_MAX: usize = 64;
 /// Entries of one access list.
 pub const PIPE_ACCESS_MAX: usize = 64;
+/// Characters of one entry as it is written: the longest service name and every word around it fit.
+pub const PIPE_ACCESS_TEXT_MAX: usize = 256;
 /// nDefaultTimeOut when a server says nothing (windows-semantics 6.2).
 pub const PIPE_DEFAULT_TIMEOUT: Duration = Duration::from_millis(50);
 /// Time that a client of a pipe's socket waits for an instance: it cannot say how long it wants to, and cannot be told why not.

@@ -116,6 +116,11 @@ impl AccessList {
         }
         granted
     }
+
+    /// Whether an entry is about this uid by its number.
+    pub fn names_user(&self, uid: u32) -> bool {
+        self.0.iter().any(|entry| entry.who == Who::User(uid))
+    }
 }
 
 /// Whether a caller is the one who serves it: the same uid. Root of a user's session is nobody, wherever he claims to be.

@@ -1,10 +1,11 @@
 //! A pipe as it is now, for people and programs.
 
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::access::is_owner;
-use super::id::InstanceId;
+use super::id::{InstanceId, ServerId};
 use super::name::PipeName;
 use super::settings::{Opening, Settings};
 use super::table::Pipe;
@@ -58,6 +59,11 @@ impl System {
     /// All pipes that are served or reserved, by name.
     pub(super) fn pipe_statuses(&self, caller: &Caller) -> Vec<PipeStatus> {
         self.pipes.table.values().map(|pipe| self.status_of_pipe(caller, pipe)).collect()
+    }
+
+    /// The servers there are.
+    pub fn pipe_servers(&self) -> BTreeSet<ServerId> {
+        self.pipes.servers.keys().copied().collect()
     }
 
     /// Names of the pipes that are to have a socket in every session.

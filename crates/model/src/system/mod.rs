@@ -236,6 +236,12 @@ impl System {
         Some(zero)
     }
 
+    /// The account of a session's user, if this is his uid.
+    pub fn account_of(&self, session: SessionId, uid: u32) -> Option<&str> {
+        let session = self.sessions.table.get(&session).filter(|session| session.user.uid == uid)?;
+        Some(session.user.name.as_str())
+    }
+
     /// Whether a launch is a user's program, not a service.
     pub fn is_program(&self, launch: LaunchId) -> bool {
         self.sessions.programs.contains_key(&launch)

@@ -205,6 +205,20 @@ impl Host for FalseHost {
         }
     }
 
+    fn peer(&self, caller: &Caller) -> session0_api::pipe::Peer {
+        let (gid, groups) = (caller.groups[0], Vec::new());
+        let (account, service) = (None, None);
+        session0_api::pipe::Peer {
+            session: None,
+            uid: caller.uid,
+            gid,
+            groups,
+            pid: caller.pid,
+            account,
+            service,
+        }
+    }
+
     fn subscribe(&self, caller: &Caller) -> Subscription {
         Subscription {
             told: if caller.uid == 0 { Told::Everything } else { Told::WhatIsForAll },
