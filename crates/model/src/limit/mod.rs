@@ -118,6 +118,8 @@ pub const PIPES_KEPT: usize = 4 * 1024;
 pub const PIPES_PER_UID_MAX: usize = 1024;
 /// Instances of one pipe whose instances are unlimited.
 pub const PIPE_INSTANCES_MAX: usize = 64 * 1024;
+/// Instances of all servers of one uid that is not root: the host remembers each client until its server says that it is gone.
+pub const PIPE_INSTANCES_PER_UID_MAX: u32 = 64 * 1024;
 /// Instances of one server that listen at one time: so many clients are with it before it takes the first, and their descriptors fit
 /// into its socket's buffer.
 pub const PIPE_LISTENING_MAX: u32 = 32;

@@ -1,10 +1,10 @@
 //! What is true of pipes between two turns.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use core::cmp::Reverse;
 
 use super::id::ServerId;
-use super::table::{Count, Due, Pipe, Pipes, Server};
+use super::table::{Count, Due, Pipe, Pipes, Server, Tally};
 use super::waiter::{Patience, Place};
 use crate::limit;
 
@@ -21,7 +21,7 @@ impl Pipes {
         }
         assert!(places.iter().all(|place| place.0 <= self.last), "a place may be given again");
         assert_eq!(places.len(), self.requests.len(), "a request waits that its pipe does not know");
-        let mut tally: BTreeMap<u32, usize> = BTreeMap::new();
+        let mut tally = Tally::default();
         let mut instances = BTreeSet::new();
         for (id, server) in &self.servers {
             self.check_server(*id, server);
@@ -29,12 +29,13 @@ impl Pipes {
                 assert!(instance.0 <= self.last, "{instance:?} may be given again");
                 assert!(instances.insert(*instance), "{instance:?} was given twice");
             }
-            if let Some(uid) = server.counted {
-                *tally.entry(uid).or_default() += 1;
-            }
+            tally.put_in(server);
         }
         assert_eq!(tally, self.tally, "servers are not counted against who has them");
-        assert!(tally.values().all(|count| *count <= limit::PIPES_PER_UID_MAX), "a uid has too many servers");
+        assert!(
+            tally.all().all(|held| held.servers <= limit::PIPES_PER_UID_MAX),
+            "a uid has too many servers"
+        );
         self.check_deadlines();
         self.check_called();
     }
@@ -47,8 +48,10 @@ impl Pipes {
         let recounting = servers().filter(|(_, server)| server.recounting()).count();
         assert_eq!((pipe.listening, pipe.connected), (listening, connected), "{name}: its sums are wrong");
         assert_eq!(pipe.recounting as usize, recounting, "{name}: others are asked");
-        let most = pipe.settings.instances_max.count();
-        assert!((listening + connected) as usize <= most, "{name}: more instances than there may be");
+        // What was connected before a recount is there; what was given since has to fit.
+        let given: u32 = servers().map(|(_, server)| server.connected() - server.uncounted).sum();
+        assert!(listening + given <= pipe.most(), "{name}: more instances than there may be");
+        assert!(servers().all(|(_, server)| server.uncounted <= pipe.most()), "{name}: nobody has so many");
         let ready: BTreeSet<(Reverse<u32>, ServerId)> =
             servers().filter(|(_, s)| s.listening > 0).map(|(id, s)| (Reverse(s.listening), id)).collect();
         assert_eq!(pipe.ready, ready, "{name}: others listen");

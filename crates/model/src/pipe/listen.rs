@@ -64,8 +64,8 @@ impl System {
         let reserved = pipe.is_some_and(|pipe| pipe.reserved.is_some());
         self.pipes.room_for(counted, reserved).map_err(no)?;
         let listens = match pipe.filter(|pipe| pipe.served()) {
-            Some(pipe) => pipe.room(),
-            None => Pipe::new(name.clone(), settings.clone()).room(),
+            Some(pipe) => self.pipes.room(pipe, counted),
+            None => self.pipes.room(&Pipe::new(name.clone(), settings.clone()), counted),
         };
         if listens == 0 {
             return Err(no(Refusal::InstancesFull));
@@ -148,7 +148,7 @@ impl System {
 impl Pipes {
     /// Whether there may be one more server.
     fn room_for(&self, counted: Option<u32>, reserved: bool) -> Result<(), Refusal> {
-        let own = counted.and_then(|uid| self.tally.get(&uid)).copied().unwrap_or(0);
+        let own = self.tally.held(counted).servers;
         let kept = if counted.is_none() || reserved { 0 } else { limit::PIPES_KEPT };
         let full = self.servers.len() + kept >= limit::PIPES_MAX;
         match full || own >= limit::PIPES_PER_UID_MAX {

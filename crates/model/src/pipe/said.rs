@@ -5,7 +5,7 @@
 
 use super::id::{InstanceId, ServerId};
 use super::request::{Said, Tell};
-use super::table::{Count, Due, Server};
+use super::table::{Count, Due, Pipe, Server};
 use crate::limit;
 use crate::system::turn::Turn;
 use crate::system::{Effect, System};
@@ -98,7 +98,8 @@ impl System {
 
     /// More instances listen, as far as there is room.
     fn more_listen(&mut self, id: ServerId, more: u32) -> Verdict {
-        let room = self.room_of(id);
+        let counted = self.pipes.servers.get(&id).and_then(|server| server.counted);
+        let room = self.pipe_of(id).map_or(0, |pipe| self.pipes.room(pipe, counted));
         let fits = self.pipes.change(id, |server| {
             let fits = server.may_listen(room).min(more);
             server.listening += fits;
@@ -107,25 +108,22 @@ impl System {
         Verdict::Refused(more - fits.unwrap_or(0))
     }
 
-    /// It says what it has, after a recount.
+    /// It says what it has, after a recount. Its connections are there, also where others were given their room meanwhile: they count,
+    /// and only what listens has to fit.
     fn counted(&mut self, id: ServerId, listening: u32, connected: u32) -> Verdict {
-        let room = self.room_of(id);
-        let refused = self.pipes.change(id, |server| {
-            let before = core::mem::replace(&mut server.count, Count::Known);
-            server.uncounted = connected.min(room);
-            server.listening = server.may_listen(room - server.uncounted).min(listening);
-            (before, listening - server.listening)
+        let most = self.pipe_of(id).map_or(0, Pipe::most);
+        let before = self.pipes.change(id, |server| {
+            server.uncounted = connected.min(most);
+            core::mem::replace(&mut server.count, Count::Known)
         });
-        let Some((before, refused)) = refused else { return Verdict::Fine };
-        if let Count::Asked { until } = before {
+        if let Some(Count::Asked { until }) = before {
             self.pipes.deadlines.remove(&(until, Due::Count(id)));
         }
-        Verdict::Refused(refused)
+        self.more_listen(id, listening)
     }
 
-    fn room_of(&self, id: ServerId) -> u32 {
-        let server = self.pipes.servers.get(&id);
-        server.and_then(|server| self.pipes.table.get(&server.pipe)).map_or(0, |pipe| pipe.room())
+    fn pipe_of(&self, id: ServerId) -> Option<&Pipe> {
+        self.pipes.table.get(&self.pipes.servers.get(&id)?.pipe)
     }
 }
 

@@ -22,6 +22,7 @@ use super::status::Client;
 use super::waiter::{Called, Place, Waiter};
 use crate::access::Caller;
 use crate::id::{RequestId, ServiceName};
+use crate::limit;
 use crate::time::Time;
 
 /// See the module.
@@ -35,8 +36,8 @@ pub(crate) struct Pipes {
     pub requests: BTreeMap<RequestId, (PipeName, Place)>,
     /// What must be done when.
     pub deadlines: BTreeSet<(Time, Due)>,
-    /// How many servers each uid has.
-    pub tally: BTreeMap<u32, usize>,
+    /// What each uid has.
+    pub tally: Tally,
     /// Services that are to serve what somebody waits for.
     pub called: BTreeMap<ServiceName, Called>,
     /// Alarms raised lately.
@@ -52,6 +53,19 @@ pub(crate) enum Due {
     Count(ServerId),
     /// A client waits no longer.
     Answer(RequestId),
+}
+
+/// What is counted against each uid.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Tally(BTreeMap<u32, Held>);
+
+/// What one uid has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// Servers.
+    pub servers: usize,
+    /// Their instances.
+    pub instances: u32,
 }
 
 /// One name.
@@ -183,10 +197,14 @@ impl Pipe {
         self.served() && self.recounting == 0
     }
 
+    /// How many instances there may be.
+    pub fn most(&self) -> u32 {
+        u32::try_from(self.settings.instances_max.count()).unwrap_or(u32::MAX)
+    }
+
     /// How many more instances there may be.
     pub fn room(&self) -> u32 {
-        let most = u32::try_from(self.settings.instances_max.count()).unwrap_or(u32::MAX);
-        most.saturating_sub(self.listening.saturating_add(self.connected))
+        self.most().saturating_sub(self.listening.saturating_add(self.connected))
     }
 
     /// Nobody serves it any more, or yet.
@@ -213,6 +231,11 @@ impl Server {
         u32::try_from(self.clients.len()).unwrap_or(u32::MAX).saturating_add(self.uncounted)
     }
 
+    /// All its instances.
+    pub fn instances(&self) -> u32 {
+        self.listening + self.connected()
+    }
+
     /// Whether clients wait for it to say what it has.
     pub fn recounting(&self) -> bool {
         matches!(self.count, Count::Asked { .. })
@@ -220,6 +243,12 @@ impl Server {
 }
 
 impl Pipes {
+    /// How many more instances of a pipe a server may have that is counted so.
+    pub fn room(&self, pipe: &Pipe, counted: Option<u32>) -> u32 {
+        let own = limit::PIPE_INSTANCES_PER_UID_MAX.saturating_sub(self.tally.held(counted).instances);
+        pipe.room().min(own)
+    }
+
     /// The next number: never one that was given, also not by a daemon before (see [`super::recover`]).
     pub fn next(&mut self) -> u64 {
         self.last += 1;
@@ -230,17 +259,17 @@ impl Pipes {
     pub fn change<R>(&mut self, id: ServerId, change: impl FnOnce(&mut Server) -> R) -> Option<R> {
         let server = self.servers.get_mut(&id)?;
         let pipe = self.table.get_mut(&server.pipe)?;
+        self.tally.take_out(server);
         pipe.take_out(id, server);
         let result = change(server);
         pipe.put_in(id, server);
+        self.tally.put_in(server);
         Some(result)
     }
 
     /// A server that is new. Its pipe must be in the table.
     pub fn add_server(&mut self, id: ServerId, server: Server) {
-        if let Some(uid) = server.counted {
-            *self.tally.entry(uid).or_default() += 1;
-        }
+        self.tally.put_in(&server);
         if let Count::Asked { until } = server.count {
             self.deadlines.insert((until, Due::Count(id)));
         }
@@ -254,14 +283,7 @@ impl Pipes {
     /// A server that is gone, with all its instances.
     pub fn remove_server(&mut self, id: ServerId) -> Option<Server> {
         let server = self.servers.remove(&id)?;
-        if let Some(uid) = server.counted
-            && let Some(count) = self.tally.get_mut(&uid)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.tally.remove(&uid);
-            }
-        }
+        self.tally.take_out(&server);
         if let Count::Asked { until } = server.count {
             self.deadlines.remove(&(until, Due::Count(id)));
         }
@@ -273,6 +295,36 @@ impl Pipes {
             }
         }
         Some(server)
+    }
+}
+
+impl Tally {
+    /// What this uid has; nothing for whom nothing is counted.
+    pub fn held(&self, counted: Option<u32>) -> Held {
+        counted.and_then(|uid| self.0.get(&uid)).copied().unwrap_or_default()
+    }
+
+    /// Everybody who has something.
+    pub fn all(&self) -> impl Iterator<Item = &Held> {
+        self.0.values()
+    }
+
+    /// A server is, or is as it is now.
+    pub fn put_in(&mut self, server: &Server) {
+        let Some(uid) = server.counted else { return };
+        let held = self.0.entry(uid).or_default();
+        held.servers += 1;
+        held.instances += server.instances();
+    }
+
+    fn take_out(&mut self, server: &Server) {
+        let Some(uid) = server.counted else { return };
+        let Some(held) = self.0.get_mut(&uid) else { return };
+        held.servers -= 1;
+        held.instances -= server.instances();
+        if held.servers == 0 {
+            self.0.remove(&uid);
+        }
     }
 }
 

@@ -147,9 +147,10 @@ pub enum Effect {
     },
     /// End a session0-logon.
     EndConversation(LogonId),
-    /// Have a socket for a pipe in every session. Without one, or with one already, it is no error.
+    /// Have a socket for a pipe in every session; with one already it is no error. A new daemon is told of each in its first turn:
+    /// what it finds besides is nobody's (see [`super::System::pipe_sockets`]).
     BindPipe(PipeName),
-    /// Have none any more.
+    /// Have none any more; without one it is no error.
     UnbindPipe(PipeName),
     /// Tell a pipe's server; one that is gone is no error.
     TellPipeServer {

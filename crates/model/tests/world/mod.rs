@@ -137,6 +137,8 @@ pub struct World {
     pub highest: LaunchId,
     pub pid: i32,
     pub pipes: Pipes,
+    /// The daemon dies in the next step, after so many effects. Where there are services, what is told of them is lost with it.
+    pub dies_after: Option<usize>,
     /// The effects of the last step.
     pub last: Vec<Effect>,
 }
@@ -160,6 +162,7 @@ impl World {
             highest: LaunchId(0),
             pid: 100,
             pipes: Pipes::default(),
+            dies_after: None,
             last: Vec::new(),
         };
         let configuration = world.configuration.clone();
@@ -212,6 +215,12 @@ impl World {
         let mut stored = BTreeSet::new();
         self.pipes.told.clear();
         self.pipes.dropped.clear();
+        if let Some(after) = self.dies_after.take() {
+            effects.iter().take(after).for_each(|effect| self.perform(effect));
+            self.last = effects;
+            self.kill_daemon();
+            return &self.last;
+        }
         for effect in &effects {
             if let Effect::Store { key, .. } = effect {
                 assert!(stored.insert(key.clone()), "{key} is stored twice in a step");
@@ -507,9 +516,11 @@ impl World {
         }
         if self.init.is_none() {
             self.pipes.servers.clear();
-            self.pipes.sockets.clear();
         }
+        // The new daemon closes what it is not told to have.
+        self.pipes.sockets.clear();
         self.pipes.servers.retain(|id, _| !lost.contains(id));
+        self.pipes.taking_over = true;
         self.loading = false;
         let before = self.system.services();
         let recovered = self.init.as_mut().map(|init| {
@@ -543,6 +554,8 @@ impl World {
         for id in lost {
             self.step(Input::PipeServerGone(id));
         }
+        self.pipes.taking_over = false;
+        self.check_pipes();
     }
 
     /// Nothing that ran was disturbed, nothing is launched twice.
@@ -597,6 +610,11 @@ impl World {
             Ok(_) => 0,
             Err(refusal) => refusal.code(),
         }
+    }
+
+    /// Whether this was done in the last step.
+    pub fn did(&self, effect: &Effect) -> bool {
+        self.last.contains(effect)
     }
 
     /// Signals sent in the last step, by service.

@@ -31,6 +31,8 @@ pub struct Pipes {
     pub told: Vec<(ServerId, Tell)>,
     /// Servers whose connection was closed in the last step.
     pub dropped: Vec<ServerId>,
+    /// A new daemon is being told which servers are left.
+    pub taking_over: bool,
 }
 
 /// What a request is about.
@@ -47,6 +49,7 @@ pub struct Server {
     pub name: PipeName,
     pub listening: u32,
     pub clients: BTreeSet<InstanceId>,
+    pub stopped: bool,
     /// It was asked what it has and did not answer.
     pub owes: bool,
 }
@@ -105,6 +108,9 @@ impl Pipes {
                 self.told.push((*server, *tell));
                 let Some(found) = self.servers.get_mut(server) else { return };
                 match tell {
+                    Tell::Refused(count) if found.owes => {
+                        found.listening = found.listening.saturating_sub(*count);
+                    }
                     Tell::Refused(count) => found.listening -= count,
                     Tell::Recount => found.owes = true,
                 }
@@ -127,15 +133,16 @@ impl Pipes {
                 let key = format!("pipe.{}", reply.server.0);
                 assert!(records.contains_key(&key), "{key} is answered before it is recorded");
                 let (name, listening) = (asked.name.clone(), asked.listening);
-                let server = Server { name, listening, clients: BTreeSet::new(), owes: false };
+                let server =
+                    Server { name, listening, clients: BTreeSet::new(), stopped: false, owes: false };
                 self.servers.insert(reply.server, server);
             }
             Reply::PipeOpened(opened) => {
                 assert!(self.given.insert(opened.instance.0), "{:?} is given again", opened.instance);
                 let server = self.servers.get_mut(&opened.server).expect("the server is known");
                 assert_eq!(server.name, opened.name);
-                assert!(server.listening > 0, "{:?} has none that listens", opened.server);
-                server.listening -= 1;
+                assert!(server.owes || server.listening > 0, "{:?} has none that listens", opened.server);
+                server.listening = server.listening.saturating_sub(1);
                 server.clients.insert(opened.instance);
             }
             _ => {}
@@ -148,32 +155,58 @@ impl World {
     pub fn check_pipes(&self) {
         let sockets: BTreeSet<PipeName> = self.system.pipe_sockets().cloned().collect();
         assert_eq!(sockets, self.pipes.sockets, "other names have sockets");
-        for name in self.pipes.servers.values().map(|server| server.name.clone()).collect::<BTreeSet<_>>() {
-            let servers = || self.pipes.servers.values().filter(|server| server.name == name);
+        if self.pipes.taking_over {
+            return;
+        }
+        for status in self.pipe_statuses() {
+            let name = &status.name;
+            let servers = || self.pipes.servers.values().filter(|server| server.name == *name);
+            let waiting = self.waiting.iter().filter_map(|id| self.pipes.asked.get(id));
+            assert_eq!(
+                status.waiting as usize,
+                waiting.filter(|asked| asked.name == *name).count(),
+                "{name}: others wait"
+            );
+            assert_eq!(status.servers.len(), servers().count(), "{name}: others serve it");
             if servers().any(|server| server.owes) {
                 continue;
             }
-            let status = self.pipe_status(&name).expect("what is served is there");
             let listening: u32 = servers().map(|server| server.listening).sum();
             let connected: usize = servers().map(|server| server.clients.len()).sum();
             assert_eq!((status.listening, status.connected as usize), (listening, connected), "{name}");
-            let waiting = self.waiting.iter().filter_map(|id| self.pipes.asked.get(id));
-            let waiting = waiting.filter(|asked| asked.name == name).count();
-            assert_eq!(status.waiting as usize, waiting, "{name}: others wait");
         }
+    }
+
+    /// Whether somebody waits for a pipe.
+    pub fn waiting_for_pipes(&self) -> bool {
+        self.waiting.iter().any(|id| self.pipes.asked.contains_key(id))
+    }
+
+    /// All pipes as an administrator sees them.
+    fn pipe_statuses(&self) -> Vec<PipeStatus> {
+        match self.look(PipeRequest::List) {
+            Some(Reply::Pipes(pipes)) => pipes,
+            other => panic!("no list: {other:?}"),
+        }
+    }
+
+    /// A question, which changes nothing.
+    fn look(&self, request: PipeRequest) -> Option<Reply> {
+        let mut system = self.system.clone();
+        let (id, request) = (RequestId(u64::MAX), Request::Pipe(request));
+        let effects = system.handle(self.now, Input::Request { id, caller: root(), request });
+        effects.into_iter().find_map(|effect| match effect {
+            Effect::Reply { result: Ok(reply), .. } => Some(reply),
+            _ => None,
+        })
     }
 
     /// A pipe as an administrator sees it.
     pub fn pipe_status(&self, name: &PipeName) -> Option<PipeStatus> {
-        let request = Request::Pipe(PipeRequest::Status(name.clone()));
-        // A question changes nothing.
-        let mut system = self.system.clone();
-        let id = RequestId(u64::MAX);
-        let effects = system.handle(self.now, Input::Request { id, caller: root(), request });
-        effects.into_iter().find_map(|effect| match effect {
-            Effect::Reply { result: Ok(Reply::Pipe(status)), .. } => Some(*status),
+        match self.look(PipeRequest::Status(name.clone())) {
+            Some(Reply::Pipe(status)) => Some(*status),
             _ => None,
-        })
+        }
     }
 
     pub fn listen_with(&mut self, caller: Caller, listen: Listen) -> RequestId {
@@ -228,9 +261,7 @@ impl World {
 
     /// A server has more that listen.
     pub fn more_listen(&mut self, server: ServerId, count: u32) {
-        if let Some(found) = self.pipes.servers.get_mut(&server)
-            && !found.owes
-        {
+        if let Some(found) = self.pipes.servers.get_mut(&server) {
             found.listening += count;
         }
         self.said(server, Said::Listen(count));
@@ -248,8 +279,14 @@ impl World {
     pub fn stop_listening(&mut self, server: ServerId) {
         if let Some(found) = self.pipes.servers.get_mut(&server) {
             found.listening = 0;
+            found.stopped = true;
         }
         self.said(server, Said::Stop);
+    }
+
+    /// What a server says from now on is not held against what it has.
+    pub fn distrust(&mut self, server: ServerId) {
+        self.pipes.servers.get_mut(&server).expect("it is there").owes = true;
     }
 
     /// A server's connection closes.
@@ -263,7 +300,8 @@ impl World {
         if let Some(found) = self.pipes.servers.get_mut(&server)
             && found.clients.remove(&instance)
         {
-            found.listening += 1;
+            // It never heard of the client.
+            found.listening += u32::from(!found.stopped);
         }
         self.step(Input::PipeLost { server, instance });
     }
