@@ -28,6 +28,7 @@ pub mod log;
 pub mod logon;
 mod packet;
 pub mod path;
+pub mod rpc;
 pub mod session;
 mod wire;
 

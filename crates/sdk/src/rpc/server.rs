@@ -1,0 +1,100 @@
+//! Serving clients, each in a task of its own.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::task::LocalSet;
+use zlink::service::Service;
+
+use super::Identity;
+use super::connection::{self, Connection, End};
+use super::frames::Descriptors;
+use super::shape::Known;
+use super::socket::Socket;
+
+/// What one client may cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one call. 64 KiB.
+    pub call_bytes: usize,
+    /// A call that has begun must be whole within this. 10 s.
+    pub call_time: Duration,
+    /// A connection on which nothing is asked is closed after this. 5 minutes.
+    pub idle_time: Duration,
+    /// An answer must be taken within this, or the client is cut off. 10 s.
+    pub write_time: Duration,
+    /// A method that takes longer is dropped, and its caller gets the error [`TIMED_OUT`](super::TIMED_OUT). What a stream of answers
+    /// takes after the method returned it does not count. `None`, which it is by default, is for ever.
+    pub handling_time: Option<Duration>,
+    /// Clients served at one time; further ones wait. 256. A pipe with fewer instances has fewer clients.
+    pub connections: usize,
+    /// What becomes of descriptors that clients send: discarded, unless methods take some (`#[zlink(fds)]`).
+    pub descriptors: Descriptors,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            call_bytes: 64 * 1024,
+            call_time: Duration::from_secs(10),
+            idle_time: Duration::from_secs(5 * 60),
+            write_time: Duration::from_secs(10),
+            handling_time: None,
+            connections: 256,
+            descriptors: Descriptors::Discarded,
+        }
+    }
+}
+
+/// Serves one client that is connected already, until it ends.
+///
+/// It may run beside others of its kind with `tokio::task::spawn_local`, or with `futures`' `join!`.
+pub async fn serve_stream<S>(stream: UnixStream, client: Identity, limits: &Limits, mut service: S) -> End
+where
+    S: Service<Socket, Upgrade = ()>,
+{
+    let client = Arc::new(client);
+    let known = Rc::new(connection::describe(&mut service, client.clone()).await);
+    Connection::new(stream, client, service, known, Rc::new(limits.clone())).run().await
+}
+
+/// Serves whoever `accept` gives, each in a task of its own, until `accept` gives an error. `make_service` makes the service of one
+/// client; what all clients share goes into it by `Rc` or `Arc`.
+///
+/// A method that panics ends that client's connection and no other (in a program that unwinds). Dropping the future ends them all.
+pub async fn serve_accepted<S, E>(
+    limits: Limits,
+    mut accept: impl AsyncFnMut() -> Result<(UnixStream, Identity), E>,
+    mut make_service: impl FnMut(&Identity) -> S,
+) -> E
+where
+    S: Service<Socket, Upgrade = ()> + 'static,
+{
+    let limits = Rc::new(limits);
+    let room = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+    let known: OnceCell<Rc<Known>> = OnceCell::new();
+    let clients = LocalSet::new();
+    let accepting = async {
+        loop {
+            // The semaphore is never closed; were it, clients would go without a permit.
+            let place = room.clone().acquire_owned().await.ok();
+            let (stream, client) = match accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => return error,
+            };
+            let mut service = make_service(&client);
+            let client = Arc::new(client);
+            let describe = async || Rc::new(connection::describe(&mut service, client.clone()).await);
+            let known = known.get_or_init(describe).await.clone();
+            let connection = Connection::new(stream, client, service, known, limits.clone());
+            tokio::task::spawn_local(async move {
+                let _place = place;
+                connection.run().await
+            });
+        }
+    };
+    clients.run_until(accepting).await
+}
