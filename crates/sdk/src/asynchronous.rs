@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use session0_api::host::{HostStatus, ReloadReport, VersionInfo};
 use session0_api::interface::Method;
 use session0_api::logon::{Begin, Begun};
+use session0_api::pipe::PipeStatus;
 use session0_api::service::{Dependents, ServiceStatus, Wait};
 use session0_api::session::SessionStatus;
-use session0_api::{account, host, service, session};
+use session0_api::{account, host, pipe, service, session};
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 

@@ -10,9 +10,10 @@ use std::time::Duration;
 use session0_api::host::{HostStatus, ReloadReport, VersionInfo};
 use session0_api::interface::Method;
 use session0_api::logon::{Begin, Begun};
+use session0_api::pipe::PipeStatus;
 use session0_api::service::{Dependents, ServiceStatus, Wait};
 use session0_api::session::SessionStatus;
-use session0_api::{account, host, service, session};
+use session0_api::{account, host, pipe, service, session};
 
 use crate::error::Error;
 use crate::logon::Conversation;
@@ -294,6 +295,33 @@ macro_rules! methods {
         pub $($asynchronous)* fn logoff(&mut self, id: u32, wait: Wait) -> Result<(), Error> {
             let parameters = session::Logoff { session: id, wait: Some(wait == Wait::Settled) };
             self.call(&parameters, Repeat::Never)$($wait)*.map(|_| ())
+        }
+
+        /// All named pipes, by name. See [`crate::pipe`].
+        ///
+        /// ```no_run
+        /// # fn main() -> Result<(), session0::Error> {
+        /// for pipe in session0::Client::discover()?.pipes()? {
+        ///     println!("{} {} listening, {} connected", pipe.name, pipe.listening, pipe.connected);
+        /// }
+        /// # Ok(())
+        /// # }
+        /// ```
+        pub $($asynchronous)* fn pipes(&mut self) -> Result<Vec<PipeStatus>, Error> {
+            self.call(&pipe::List {}, Repeat::Once)$($wait)*.map(|reply| reply.pipes)
+        }
+
+        /// One named pipe.
+        ///
+        /// ```no_run
+        /// # fn main() -> Result<(), session0::Error> {
+        /// println!("{} clients wait", session0::Client::discover()?.pipe("spooler")?.waiting);
+        /// # Ok(())
+        /// # }
+        /// ```
+        pub $($asynchronous)* fn pipe(&mut self, name: &str) -> Result<PipeStatus, Error> {
+            let parameters = pipe::Status { pipe: name.to_owned() };
+            self.call(&parameters, Repeat::Once)$($wait)*.map(|reply| reply.pipe)
         }
 
         /// Starts a program in a session, as its user. See [`Running`] for an example.

@@ -20,15 +20,20 @@ const ADDRESS_MAX: usize = 107;
 
 /// A blocking connection. While the queue of the listener is full it waits for [`CONNECT_WAIT`].
 pub(crate) fn blocking(path: &Path) -> Result<std::os::unix::net::UnixStream, Error> {
-    let unreachable = |error: rustix::io::Errno| unreachable(path, &error.into());
+    blocking_within(path, CONNECT_WAIT).map_err(|error| unreachable(path, &error))
+}
+
+/// The same, within a time of the caller's; `WouldBlock` if the queue is full so long.
+pub(crate) fn blocking_within(path: &Path, time: Duration) -> io::Result<std::os::unix::net::UnixStream> {
     let socket =
-        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-            .map_err(unreachable)?;
-    // With a send time-out the kernel itself waits for room in the queue, and answers EAGAIN afterwards.
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(CONNECT_WAIT)).map_err(unreachable)?;
-    let address = Address::of(path).map_err(|error| self::unreachable(path, &error))?;
-    rustix::io::retry_on_intr(|| rustix::net::connect(&socket, &address.unix)).map_err(unreachable)?;
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(SEND_WAIT)).map_err(unreachable)?;
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    // With a send time-out the kernel itself waits for room in the queue, and answers EAGAIN afterwards. No time at all would
+    // be for ever.
+    let time = time.max(Duration::from_millis(1));
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(time))?;
+    let address = Address::of(path)?;
+    rustix::io::retry_on_intr(|| rustix::net::connect(&socket, &address.unix))?;
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(SEND_WAIT))?;
     Ok(socket.into())
 }
 
@@ -118,7 +123,7 @@ pub(crate) fn broken(path: &Path, error: &io::Error) -> Error {
 }
 
 /// An error without Rust's `(os error N)`.
-fn text(error: &io::Error) -> String {
+pub(crate) fn text(error: &io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error") {
         Some(end) => text[..end].to_owned(),

@@ -76,6 +76,24 @@ impl Refused {
     pub fn account_error(&self) -> Option<session0_api::account::Error> {
         session0_api::account::Error::read(&self.name, &self.parameters).ok().flatten()
     }
+
+    /// The error with its type, if it is one of `io.session0.Pipe`.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), session0::Error> {
+    /// use session0::api::pipe::Error::NoSuchPipe;
+    ///
+    /// if let Err(error) = session0::Client::discover()?.pipe("spooler")
+    ///     && let Some(NoSuchPipe(_)) = error.refused().and_then(session0::Refused::pipe_error)
+    /// {
+    ///     println!("nobody serves it");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn pipe_error(&self) -> Option<session0_api::pipe::Error> {
+        session0_api::pipe::Error::read(&self.name, &self.parameters).ok().flatten()
+    }
 }
 
 impl Error {

@@ -2,7 +2,7 @@
 //!
 //! [`Client`] asks and waits; [`asynchronous::Client`] does the same within tokio; [`events`] follows what
 //! happens; [`log`] reads and follows a service's output; [`logon`] logs on and manages accounts; [`session`] is
-//! about programs in sessions.
+//! about programs in sessions; [`pipe`] is named pipes, the way across sessions.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), session0::Error> {
@@ -28,6 +28,7 @@ pub mod log;
 pub mod logon;
 mod packet;
 pub mod path;
+pub mod pipe;
 pub mod rpc;
 pub mod session;
 mod wire;

@@ -24,18 +24,23 @@ struct Call<'a, M> {
     parameters: &'a M,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     more: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    upgrade: bool,
 }
 
-/// Whether more than one answer is wanted.
+/// What is wanted for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answers {
     One,
     Many,
+    /// One, and after it the connection speaks something else.
+    Upgrade,
 }
 
 /// A call as bytes.
 pub(crate) fn call<M: Method>(parameters: &M, answers: Answers) -> Result<Vec<u8>, Error> {
-    let call = Call { method: M::NAME, parameters, more: answers == Answers::Many };
+    let (more, upgrade) = (answers == Answers::Many, answers == Answers::Upgrade);
+    let call = Call { method: M::NAME, parameters, more, upgrade };
     let mut bytes = serde_json::to_vec(&call).map_err(|error| Error::Protocol {
         what: format!("the parameters of {} cannot be sent: {error}", M::NAME),
     })?;
@@ -105,9 +110,27 @@ pub(crate) struct Input {
     /// Up to here there is no zero byte.
     searched: usize,
     descriptors: Vec<OwnedFd>,
+    accepts: Descriptors,
+}
+
+/// Whether descriptors are taken from the socket. If not, the kernel itself closes those that come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Descriptors {
+    #[default]
+    Wanted,
+    Refused,
 }
 
 impl Input {
+    pub(crate) fn accepting(accepts: Descriptors) -> Input {
+        Input { accepts, ..Input::default() }
+    }
+
+    /// What came behind the last message that was taken: bytes, and descriptors.
+    pub(crate) fn into_rest(self) -> (Vec<u8>, Vec<OwnedFd>) {
+        (self.bytes, self.descriptors)
+    }
+
     /// The next whole message, without its zero byte, if it is there.
     pub(crate) fn take(&mut self) -> Option<Vec<u8>> {
         let Some(offset) = self.bytes[self.searched..].iter().position(|byte| *byte == 0) else {
@@ -147,7 +170,16 @@ impl Input {
         }
         let old = self.bytes.len();
         self.bytes.resize(old + READ_SIZE, 0);
-        let result = receive(socket, &mut self.bytes[old..], &mut self.descriptors);
+        let room = &mut self.bytes[old..];
+        let result = match self.accepts {
+            Descriptors::Wanted => receive(socket, room, &mut self.descriptors),
+            Descriptors::Refused => {
+                let read = rustix::io::retry_on_intr(|| {
+                    rustix::net::recv(socket, &mut *room, RecvFlags::empty()).map(|(count, _)| count)
+                });
+                read.map_err(io::Error::from)
+            }
+        };
         self.bytes.truncate(old + *result.as_ref().unwrap_or(&0));
         result
     }
@@ -162,7 +194,7 @@ fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], descriptors: &mut Vec<Owne
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
             // None of our calls expects as many: what is more is closed.
-            let room = DESCRIPTORS_MAX - descriptors.len();
+            let room = DESCRIPTORS_MAX.saturating_sub(descriptors.len());
             descriptors.extend(rights.take(room));
         }
     }
