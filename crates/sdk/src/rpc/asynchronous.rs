@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::net::SendFlags;
@@ -10,9 +11,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
+use tokio::task::spawn_blocking;
 
-use super::dialogue::{Answer, Answers as Wanted, Dialogue, Info, typed};
+use super::dialogue::{Answer, Answers as Wanted, Dialogue, Info, taken_from, typed, unopened, unreachable};
+use crate::connect;
 use crate::error::Error;
+use crate::pipe::{Access, PipeClient};
 
 /// A connection to a varlink service; see [`rpc::Client`](super::Client). A call that is dropped before its answer came spoils the
 /// connection.
@@ -24,16 +28,48 @@ pub struct Client {
 }
 
 impl Client {
+    /// Opens a pipe that speaks varlink, and waits for an instance as long as its server said that clients wait. A pipe that cannot be
+    /// opened is [`Error::Refused`] or [`Error::NotPermitted`] with Windows' name and number.
+    pub async fn open(pipe: &str) -> Result<Client, Error> {
+        let builder = PipeClient::builder(pipe).access(Access::Duplex).wait_default();
+        let opened = spawn_blocking(move || builder.open()).await;
+        let opened = opened.map_err(|error| Error::System {
+            what: format!("{pipe} cannot be opened on a thread"),
+            why: error.to_string(),
+        })?;
+        Client::through(opened.map_err(|error| unopened(&error))?)
+    }
+
+    /// A client through a pipe that was opened otherwise. Error 230 if it carries messages. Must be called within a tokio runtime.
+    pub fn through(pipe: PipeClient) -> Result<Client, Error> {
+        let (stream, dialogue) = taken_from(pipe)?;
+        Client::new(stream, dialogue)
+    }
+
     /// A client over a stream that is connected: a `UnixStream` of the standard library, or a pipe's end. Must be called within a
     /// tokio runtime.
     pub fn over(stream: impl Into<OwnedFd>) -> Result<Client, Error> {
-        let stream = std::os::unix::net::UnixStream::from(stream.into());
+        Client::new(stream.into().into(), Dialogue::new("the service"))
+    }
+
+    fn new(stream: std::os::unix::net::UnixStream, dialogue: Dialogue) -> Result<Client, Error> {
         let stream = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream));
         let stream = stream.map_err(|error| Error::System {
             what: "the stream cannot be used within tokio".to_owned(),
             why: error.to_string(),
         })?;
-        Ok(Client { stream, time_max: None, dialogue: Dialogue::new("the service") })
+        Ok(Client { stream, time_max: None, dialogue })
+    }
+
+    /// Connects to the varlink service at this socket; the host itself is at [`path::socket`](crate::path::socket). A full queue is
+    /// waited for.
+    pub async fn connect(path: &Path) -> Result<Client, Error> {
+        let place = path.to_path_buf();
+        // On a thread: only the kernel knows when there is room in a queue.
+        let connected = spawn_blocking(move || connect::blocking_within(&place, connect::CONNECT_WAIT)).await;
+        let stream = connected.map_err(io::Error::from).and_then(|stream| stream);
+        let stream = stream.map_err(|error| unreachable(path, &error))?;
+        Client::new(stream, Dialogue::new(&path.display().to_string()))
     }
 
     /// The longest that each call waits until its answer is whole, and a call of many answers for each of them; `None` is for ever,

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -11,8 +12,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::dialogue::{Answer, Answers as Wanted, Dialogue, Info, typed};
+use super::dialogue::{Answer, Answers as Wanted, Dialogue, Info, taken_from, typed, unopened, unreachable};
+use crate::connect;
 use crate::error::Error;
+use crate::pipe::{Access, PipeClient};
 
 /// A connection to a varlink service that waits for each answer.
 ///
@@ -28,9 +31,30 @@ pub struct Client {
 }
 
 impl Client {
+    /// Opens a pipe that speaks varlink, and waits for an instance as long as its server said that clients wait. A pipe that cannot be
+    /// opened is [`Error::Refused`] or [`Error::NotPermitted`] with Windows' name and number.
+    pub fn open(pipe: &str) -> Result<Client, Error> {
+        let opened = PipeClient::builder(pipe).access(Access::Duplex).wait_default().open();
+        Client::through(opened.map_err(|error| unopened(&error))?)
+    }
+
+    /// A client through a pipe that was opened otherwise. Error 230 if it carries messages.
+    pub fn through(pipe: PipeClient) -> Result<Client, Error> {
+        let (stream, dialogue) = taken_from(pipe)?;
+        Ok(Client { stream, time_max: None, dialogue })
+    }
+
     /// A client over a stream that is connected: a `UnixStream`, or a pipe's end.
     pub fn over(stream: impl Into<OwnedFd>) -> Client {
         Client { stream: stream.into().into(), time_max: None, dialogue: Dialogue::new("the service") }
+    }
+
+    /// Connects to the varlink service at this socket; the host itself is at [`path::socket`](crate::path::socket). A full queue is
+    /// waited for.
+    pub fn connect(path: &Path) -> Result<Client, Error> {
+        let stream = connect::blocking_within(path, connect::CONNECT_WAIT)
+            .map_err(|error| unreachable(path, &error))?;
+        Ok(Client { stream, time_max: None, dialogue: Dialogue::new(&path.display().to_string()) })
     }
 
     /// The longest that each call waits until its answer is whole, and a call of many answers for each of them; `None` is for ever,

@@ -20,8 +20,8 @@ use zlink::{Call, Reply};
 use super::frames::{Frames, Message, Next, is_object};
 use super::gone::unless_gone;
 use super::shape::{Known, Unknown};
-use super::socket::Socket;
-use super::{Identity, Limits, TIMED_OUT};
+use super::socket::{Link, Socket};
+use super::{Limits, TIMED_OUT};
 
 /// Descriptors of one answer (the kernel takes no more).
 const DESCRIPTORS_MAX: usize = 253;
@@ -103,13 +103,13 @@ struct Output {
 impl<S: Service<Socket, Upgrade = ()>> Connection<S> {
     pub fn new(
         stream: UnixStream,
-        client: Arc<Identity>,
+        link: Arc<Link>,
         service: S,
         known: Rc<Known>,
         limits: Rc<Limits>,
     ) -> Self {
         let input = Frames::new(limits.call_bytes, limits.descriptors);
-        let link = zlink::Connection::new(Socket::new(client));
+        let link = zlink::Connection::new(Socket::new(link));
         Connection { service, link, known, input, output: Output { stream, limits } }
     }
 
@@ -218,8 +218,8 @@ impl<S: Service<Socket, Upgrade = ()>> Connection<S> {
 }
 
 /// Asks a service what it is. Empty if it does not say.
-pub(super) async fn describe<S: Service<Socket>>(service: &mut S, client: Arc<Identity>) -> Known {
-    let mut link = zlink::Connection::new(Socket::new(client));
+pub(super) async fn describe<S: Service<Socket>>(service: &mut S, link: Arc<Link>) -> Known {
+    let mut link = zlink::Connection::new(Socket::new(link));
     let mut known = Known::default();
     let info = json!({"method": "org.varlink.service.GetInfo"});
     let info = ask(service, &mut link, &info).await.unwrap_or_default();

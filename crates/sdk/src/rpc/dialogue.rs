@@ -3,13 +3,16 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::frames::{Descriptors, Frames, Next, is_object};
+use crate::connect::text;
 use crate::error::{Error, Refused};
+use crate::pipe::{self, PipeClient, PipeType};
 
 /// The longest answer that is taken, unless the client says otherwise.
 pub(super) const ANSWER_MAX: usize = 64 * 1024 * 1024;
@@ -210,7 +213,7 @@ impl Dialogue {
                 "it closed the connection before it answered".to_owned(),
                 Some("it may have carried the call out; its log may say more".to_owned()),
             ),
-            _ => (error.to_string(), None),
+            _ => (text(error), None),
         };
         Error::Unreachable { path: PathBuf::from(&self.with), why, hint }
     }
@@ -222,6 +225,51 @@ impl Dialogue {
         let hint = Some("it may still carry the call out".to_owned());
         Error::Unreachable { path: PathBuf::from(&self.with), why, hint }
     }
+}
+
+/// What it means that a socket cannot be connected to.
+pub(super) fn unreachable(path: &Path, error: &io::Error) -> Error {
+    let why = match error.kind() {
+        io::ErrorKind::NotFound => "there is no such socket".to_owned(),
+        io::ErrorKind::ConnectionRefused => "nobody listens there any more".to_owned(),
+        io::ErrorKind::PermissionDenied => "the socket may not be opened by this user".to_owned(),
+        io::ErrorKind::WouldBlock => "its queue is full".to_owned(),
+        _ => text(error),
+    };
+    Error::Unreachable { path: path.to_path_buf(), why, hint: None }
+}
+
+/// What it means that a pipe cannot be opened: a refusal by Windows' name of the error.
+pub(super) fn unopened(error: &pipe::Error) -> Error {
+    let kind = match error.code() {
+        pipe::Code::AccessDenied => Error::NotPermitted,
+        pipe::Code::InternalError => Error::Fault,
+        _ => Error::Refused,
+    };
+    kind(Box::new(Refused {
+        name: error.name().to_owned(),
+        code: Some(error.code().number()),
+        message: error.message().to_owned(),
+        hint: error.hint().map(str::to_owned),
+        parameters: Value::Null,
+    }))
+}
+
+/// What a client needs of an opened pipe.
+pub(super) fn taken_from(pipe: PipeClient) -> Result<(UnixStream, Dialogue), Error> {
+    if pipe.kind() != PipeType::Byte {
+        return Err(Error::Refused(Box::new(Refused {
+            name: pipe::Code::BadPipe.name().to_owned(),
+            code: Some(pipe::Code::BadPipe.number()),
+            message: format!("{} carries messages and cannot be called through", pipe.name()),
+            hint: Some(format!("`s0 pipe show {}` says what it is", pipe.name())),
+            parameters: Value::Null,
+        })));
+    }
+    let mut dialogue = Dialogue::new(pipe.name());
+    let (stream, read_already) = pipe.into_stream().map_err(|error| unopened(&error))?;
+    dialogue.input.add(&read_already);
+    Ok((stream, dialogue))
 }
 
 /// What a reply's parameters are to whoever called.

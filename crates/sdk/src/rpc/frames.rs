@@ -72,6 +72,11 @@ impl Frames {
         self.message_max = message_max;
     }
 
+    /// Adds what was read elsewhere.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
     /// Takes the next message, if it is whole.
     pub fn take(&mut self) -> Next {
         let Some(offset) = self.bytes[self.searched..].iter().position(|byte| *byte == 0) else {

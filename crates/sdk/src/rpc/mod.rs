@@ -19,7 +19,7 @@
 //! #[zlink::service(interface = "org.example.Greeter")]
 //! impl<S: Identified> Greeter {
 //!     async fn who_am_i(&self, #[zlink(connection)] connection: &mut zlink::Connection<S>) -> Who {
-//!         Who { uid: connection.client().uid }
+//!         Who { uid: connection.client().uid() }
 //!     }
 //! }
 //! ```
@@ -66,8 +66,6 @@ pub use dialogue::Info;
 pub use frames::Descriptors;
 pub use server::{Limits, serve_accepted, serve_stream};
 pub use socket::{Caller, Identified, Socket};
-
-pub use session0_api::pipe::Peer as Identity;
 
 /// The name of the error of a method that took longer than [`Limits::handling_time`].
 pub const TIMED_OUT: &str = "io.session0.Rpc.TimedOut";

@@ -9,11 +9,11 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::LocalSet;
 use zlink::service::Service;
 
-use super::Identity;
 use super::connection::{self, Connection, End};
 use super::frames::Descriptors;
 use super::shape::Known;
-use super::socket::Socket;
+use super::socket::{Link, Socket};
+use crate::pipe::{self, Impersonation, Peer};
 
 /// What one client may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,26 +49,44 @@ impl Default for Limits {
     }
 }
 
-/// Serves one client that is connected already, until it ends.
+/// Serves one client that is connected already, by a stream that is no pipe of a host; until it ends. Its identity is what the program
+/// says.
 ///
 /// It may run beside others of its kind with `tokio::task::spawn_local`, or with `futures`' `join!`.
-pub async fn serve_stream<S>(stream: UnixStream, client: Identity, limits: &Limits, mut service: S) -> End
+pub async fn serve_stream<S>(stream: UnixStream, client: Peer, limits: &Limits, mut service: S) -> End
 where
     S: Service<Socket, Upgrade = ()>,
 {
-    let client = Arc::new(client);
-    let known = Rc::new(connection::describe(&mut service, client.clone()).await);
-    Connection::new(stream, client, service, known, Rc::new(limits.clone())).run().await
+    let link = by_stream(client);
+    let known = Rc::new(connection::describe(&mut service, link.clone()).await);
+    Connection::new(stream, link, service, known, Rc::new(limits.clone())).run().await
 }
 
-/// Serves whoever `accept` gives, each in a task of its own, until `accept` gives an error. `make_service` makes the service of one
-/// client; what all clients share goes into it by `Rc` or `Arc`.
+/// Serves whoever `accept` gives by streams that are no pipes of a host, each in a task of its own, until `accept` gives an error.
+/// `make_service` makes the service of one client; what all clients share goes into it by `Rc` or `Arc`.
 ///
 /// A method that panics ends that client's connection and no other (in a program that unwinds). Dropping the future ends them all.
 pub async fn serve_accepted<S, E>(
     limits: Limits,
-    mut accept: impl AsyncFnMut() -> Result<(UnixStream, Identity), E>,
-    mut make_service: impl FnMut(&Identity) -> S,
+    mut accept: impl AsyncFnMut() -> Result<(UnixStream, Peer), E>,
+    make_service: impl FnMut(&pipe::Client) -> S,
+) -> E
+where
+    S: Service<Socket, Upgrade = ()> + 'static,
+{
+    let accept = async || accept().await.map(|(stream, client)| (stream, by_stream(client)));
+    serve_links(limits, accept, make_service).await
+}
+
+/// Nobody but the program says who it is, and nothing can be done with it: so it has no process and is anonymous by its level.
+fn by_stream(client: Peer) -> Arc<Link> {
+    Arc::new(Link::Stream(pipe::Client::new(client, None, Impersonation::Anonymous)))
+}
+
+async fn serve_links<S, E>(
+    limits: Limits,
+    mut accept: impl AsyncFnMut() -> Result<(UnixStream, Arc<Link>), E>,
+    mut make_service: impl FnMut(&pipe::Client) -> S,
 ) -> E
 where
     S: Service<Socket, Upgrade = ()> + 'static,
@@ -81,15 +99,14 @@ where
         loop {
             // The semaphore is never closed; were it, clients would go without a permit.
             let place = room.clone().acquire_owned().await.ok();
-            let (stream, client) = match accept().await {
+            let (stream, link) = match accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => return error,
             };
-            let mut service = make_service(&client);
-            let client = Arc::new(client);
-            let describe = async || Rc::new(connection::describe(&mut service, client.clone()).await);
+            let mut service = make_service(link.client());
+            let describe = async || Rc::new(connection::describe(&mut service, link.clone()).await);
             let known = known.get_or_init(describe).await.clone();
-            let connection = Connection::new(stream, client, service, known, limits.clone());
+            let connection = Connection::new(stream, link, service, known, limits.clone());
             tokio::task::spawn_local(async move {
                 let _place = place;
                 connection.run().await

@@ -8,24 +8,38 @@ use std::sync::Arc;
 use zlink::connection::PassedCredentials;
 use zlink::connection::socket::{self, ReadResult};
 
-use super::Identity;
+use crate::pipe;
 
 /// The socket type that services of this module are called with. It carries the client's identity and nothing else: calls are
 /// read and answers are written by the server around the service, so a method that tries to read or write itself gets an error.
 #[derive(Clone)]
 pub struct Socket {
-    client: Arc<Identity>,
+    link: Arc<Link>,
+}
+
+/// What a client is connected by. It is closed when the last part of its connection is dropped.
+pub(super) enum Link {
+    /// Another stream; the identity is what the program says it is.
+    Stream(pipe::Client),
+}
+
+impl Link {
+    pub fn client(&self) -> &pipe::Client {
+        match self {
+            Link::Stream(client) => client,
+        }
+    }
 }
 
 impl Socket {
-    pub(super) fn new(client: Arc<Identity>) -> Socket {
-        Socket { client }
+    pub(super) fn new(link: Arc<Link>) -> Socket {
+        Socket { link }
     }
 }
 
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Socket").finish_non_exhaustive()
+        f.debug_struct("Socket").field("client", self.link.client()).finish_non_exhaustive()
     }
 }
 
@@ -59,25 +73,25 @@ impl socket::WriteHalf for Socket {
 /// A socket whose client is known. The bound of a service that wants to know who calls: `impl<S: Identified> MyService`.
 pub trait Identified: socket::Socket {
     /// Who is at the other end of this connection.
-    fn client_of(connection: &zlink::Connection<Self>) -> &Identity
+    fn client_of(connection: &zlink::Connection<Self>) -> &pipe::Client
     where
         Self: Sized;
 }
 
 impl Identified for Socket {
-    fn client_of(connection: &zlink::Connection<Socket>) -> &Identity {
-        &connection.read().read_half().client
+    fn client_of(connection: &zlink::Connection<Socket>) -> &pipe::Client {
+        connection.read().read_half().link.client()
     }
 }
 
 /// `connection.client()`, for the argument marked `#[zlink(connection)]`.
 pub trait Caller {
     /// Who calls, as the host verified it.
-    fn client(&self) -> &Identity;
+    fn client(&self) -> &pipe::Client;
 }
 
 impl<S: Identified> Caller for zlink::Connection<S> {
-    fn client(&self) -> &Identity {
+    fn client(&self) -> &pipe::Client {
         S::client_of(self)
     }
 }

@@ -45,7 +45,7 @@ fn a_service_is_made_for_each_client_with_its_identity() {
                 Limits::default(),
                 async move || receiver.recv().await.ok_or("no more"),
                 move |client| {
-                    made.borrow_mut().push(client.uid);
+                    made.borrow_mut().push(client.uid());
                     Service { seen: Rc::default() }
                 },
             ))

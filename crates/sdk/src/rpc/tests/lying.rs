@@ -217,3 +217,26 @@ fn parameters_that_are_no_object_are_not_sent() {
         assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
     });
 }
+
+#[test]
+fn a_socket_that_is_not_there_is_said_to_be_so() {
+    let path = std::env::temp_dir().join(format!("session0-rpc-absent-{}", std::process::id()));
+    let error = Client::connect(&path).expect_err("absent");
+    assert!(error.to_string().ends_with("there is no such socket"), "{error}");
+    let error = run(async { asynchronous::Client::connect(&path).await }).expect_err("absent");
+    assert!(error.to_string().ends_with("there is no such socket"), "{error}");
+}
+
+#[test]
+fn a_service_at_an_ordinary_socket_is_connected_to() {
+    let path = std::env::temp_dir().join(format!("session0-rpc-there-{}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let listener = std::os::unix::net::UnixListener::bind(&path).expect("bind");
+    let mut first = Client::connect(&path).expect("connect");
+    let second = run(async { asynchronous::Client::connect(&path).await.map(drop) });
+    std::fs::remove_file(&path).expect("remove");
+    assert_eq!(second, Ok(()));
+    drop(listener);
+    let gone = first.call(METHOD, Value::Null).expect_err("nobody took it");
+    assert!(gone.to_string().starts_with(&format!("no answer from {}", path.display())), "{gone}");
+}

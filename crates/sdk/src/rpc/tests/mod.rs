@@ -21,6 +21,7 @@ use zlink::Reply;
 use zlink::introspect::{self, Type};
 
 use super::*;
+use crate::pipe::Peer;
 
 #[derive(Debug, Serialize, Deserialize, Type)]
 struct Who {
@@ -93,7 +94,7 @@ impl<S: Identified> Service {
     /// Who asks.
     async fn who(&self, #[zlink(connection)] connection: &mut zlink::Connection<S>) -> Who {
         let client = connection.client();
-        Who { uid: client.uid, pid: client.pid }
+        Who { uid: client.uid(), pid: client.pid() }
     }
 
     async fn add(&self, first: i64, second: i64) -> Number {
@@ -147,7 +148,7 @@ impl<S: Identified> Service {
         #[zlink(connection)] connection: &mut zlink::Connection<S>,
     ) -> impl Stream<Item = Reply<Number>> + Unpin {
         let _ = more;
-        let number = i64::from(connection.client().uid);
+        let number = i64::from(connection.client().uid());
         let watched = Watched::new(&self.seen);
         let first = Reply::new(Some(Number { number })).set_continues(Some(true));
         let never = futures_util::stream::pending().map(move |reply| {
@@ -179,8 +180,8 @@ impl<S: Identified> Service {
     }
 }
 
-fn identity(uid: u32) -> Identity {
-    Identity { session: Some(1), uid, gid: uid, groups: Vec::new(), pid: 7, account: None, service: None }
+fn identity(uid: u32) -> Peer {
+    Peer { session: Some(1), uid, gid: uid, groups: Vec::new(), pid: 7, account: None, service: None }
 }
 
 /// Runs a test in which time passes only while everybody waits.
