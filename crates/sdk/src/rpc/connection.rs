@@ -12,7 +12,6 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use session0_api::error::Refused;
 use tokio::io::Interest;
-use tokio::net::UnixStream;
 use tokio::time::Instant;
 use zlink::service::{MethodReply, ReplyStreamItem, Service};
 use zlink::{Call, Reply};
@@ -96,21 +95,15 @@ pub(super) struct Connection<S> {
 
 /// The side that is written to.
 struct Output {
-    stream: UnixStream,
+    link: Arc<Link>,
     limits: Rc<Limits>,
 }
 
 impl<S: Service<Socket, Upgrade = ()>> Connection<S> {
-    pub fn new(
-        stream: UnixStream,
-        link: Arc<Link>,
-        service: S,
-        known: Rc<Known>,
-        limits: Rc<Limits>,
-    ) -> Self {
+    pub fn new(link: Arc<Link>, service: S, known: Rc<Known>, limits: Rc<Limits>) -> Self {
         let input = Frames::new(limits.call_bytes, limits.descriptors);
-        let link = zlink::Connection::new(Socket::new(link));
-        Connection { service, link, known, input, output: Output { stream, limits } }
+        let output = Output { link: link.clone(), limits };
+        Connection { service, link: zlink::Connection::new(Socket::new(link)), known, input, output }
     }
 
     /// Serves it to its end.
@@ -153,7 +146,7 @@ impl<S: Service<Socket, Upgrade = ()>> Connection<S> {
                     (*begun_until.get_or_insert_with(|| Instant::now() + limits.call_time), End::HalfACall)
                 }
             };
-            let (stream, input) = (&self.output.stream, &mut self.input);
+            let (stream, input) = (self.output.link.stream(), &mut self.input);
             match stream.try_io(Interest::READABLE, || input.fill(stream.as_fd())) {
                 Ok(0) => return Err(End::Closed),
                 // Bytes that come one at a time and never end must neither outlast their time nor keep others waiting.
@@ -200,7 +193,7 @@ impl<S: Service<Socket, Upgrade = ()>> Connection<S> {
             // Who asks for no answer may hang up and still have it done.
             Some(limited.await)
         } else {
-            unless_gone(self.output.stream.as_fd(), limited).await
+            unless_gone(self.output.link.stream().as_fd(), limited).await
         };
         let (reply, descriptors) = match done {
             None => return Ok(Outcome::Gone),
@@ -281,13 +274,14 @@ impl Output {
     /// Sends what a stream gives, up to the answer that says that none follows. Who did not ask for `more` gets one.
     async fn forward<S: Service<Socket>>(&self, mut stream: S::ReplyStream, more: bool) -> Result<(), End> {
         loop {
-            let item: ReplyStreamItem<_, _> = match unless_gone(self.stream.as_fd(), stream.next()).await {
-                None => return Err(End::Closed),
-                Some(None) => {
-                    return Err(End::Service("its stream ended without a last answer".to_owned()));
-                }
-                Some(Some(item)) => item,
-            };
+            let item: ReplyStreamItem<_, _> =
+                match unless_gone(self.link.stream().as_fd(), stream.next()).await {
+                    None => return Err(End::Closed),
+                    Some(None) => {
+                        return Err(End::Service("its stream ended without a last answer".to_owned()));
+                    }
+                    Some(Some(item)) => item,
+                };
             let (bytes, last) = match item.0 {
                 Err(error) => (encode(&error)?, true),
                 Ok(reply) => {
@@ -315,12 +309,13 @@ impl Output {
         let mut until = None;
         while sent < bytes.len() {
             let with = if sent == 0 { &descriptors[..] } else { &[] };
-            let attempt = || send(self.stream.as_fd(), &bytes[sent..], with);
-            match self.stream.try_io(Interest::WRITABLE, attempt) {
+            let stream = self.link.stream();
+            let attempt = || send(stream.as_fd(), &bytes[sent..], with);
+            match stream.try_io(Interest::WRITABLE, attempt) {
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let until = *until.get_or_insert_with(|| Instant::now() + self.limits.write_time);
-                    match tokio::time::timeout_at(until, self.stream.writable()).await {
+                    match tokio::time::timeout_at(until, stream.writable()).await {
                         Ok(ready) => ready.map_err(End::Socket)?,
                         Err(_) => return Err(End::NeverReads),
                     }

@@ -22,9 +22,19 @@
 //!         Who { uid: connection.client().uid() }
 //!     }
 //! }
+//!
+//! async fn run() -> Result<(), session0::pipe::Error> {
+//!     use session0::pipe::asynchronous::PipeServer;
+//!
+//!     let pipe = PipeServer::builder("greeter").access(["interactive"]).rpc(true).create().await?;
+//!     Err(session0::rpc::serve(pipe, |_client| Greeter).await)
+//! }
 //! ```
 //!
-//! What a client may cost is in [`Limits`]. A method runs until it is done, its time is over ([`Limits::handling_time`]) or its client
+//! `connection` is for that alone, and for doing something as the client ([`Caller::impersonate`]): calls are read and answers written by
+//! the server around the service.
+//!
+//! All clients are served in one thread, so a method that blocks blocks all of them. What a client may cost is in [`Limits`]. A method runs until it is done, its time is over ([`Limits::handling_time`]) or its client
 //! hangs up; in the last two cases it is dropped where it awaits. A method with `#[zlink(more)]` returns a stream of answers; the
 //! first without `continues` is the last, and a client that leaves ends the stream at once. Calls that a client sends before its
 //! earlier ones are answered wait in its socket.
@@ -43,6 +53,9 @@
 //!
 //! Two things of zlink's remain: take `String` and not `&str` as parameters, as a `&str` cannot hold what JSON writes with a
 //! backslash and the call is refused; and a service with an `upgrade` method cannot be served here, which the compiler says.
+//!
+//! Two pitfalls: a service whose stream ends after an answer with `continues` cuts its client off, which else would wait for ever; and
+//! [`serve_stream`] and [`serve_accepted`] believe the program about who a client is, as there is no host to ask.
 //!
 //! # A client
 //!
@@ -64,7 +77,7 @@ pub use client::{Answers, Client};
 pub use connection::End;
 pub use dialogue::Info;
 pub use frames::Descriptors;
-pub use server::{Limits, serve_accepted, serve_stream};
+pub use server::{Limits, serve, serve_accepted, serve_stream, serve_with};
 pub use socket::{Caller, Identified, Socket};
 
 /// The name of the error of a method that took longer than [`Limits::handling_time`].

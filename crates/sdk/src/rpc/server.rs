@@ -13,7 +13,11 @@ use super::connection::{self, Connection, End};
 use super::frames::Descriptors;
 use super::shape::Known;
 use super::socket::{Link, Socket};
-use crate::pipe::{self, Impersonation, Peer};
+use crate::pipe::asynchronous::PipeServer;
+use crate::pipe::{self, Impersonation, Peer, PipeType};
+
+/// How long accepting pauses when no descriptor is left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What one client may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +53,48 @@ impl Default for Limits {
     }
 }
 
+/// Serves a pipe with the default [`Limits`]; see [`serve_with`].
+pub async fn serve<S>(pipe: PipeServer, make_service: impl FnMut(&pipe::Client) -> S) -> pipe::Error
+where
+    S: Service<Socket, Upgrade = ()> + 'static,
+{
+    serve_with(pipe, Limits::default(), make_service).await
+}
+
+/// Serves everybody who opens a pipe, each in a task of its own. `make_service` makes the service of one client; what all clients share
+/// goes into it by `Rc` or `Arc`. It ends only when no client can come any more (995, 231), and cuts off those that are connected then;
+/// 230 at once if the pipe carries messages.
+///
+/// The pipe is one made with [`rpc(true)`](crate::pipe::asynchronous::ServerBuilder::rpc), so that others see what it speaks. It is
+/// served by any runtime of tokio's, within `block_on`. A method that panics ends its client's connection and no other (in a program
+/// that unwinds). Dropping the future ends them all.
+pub async fn serve_with<S>(
+    pipe: PipeServer,
+    limits: Limits,
+    make_service: impl FnMut(&pipe::Client) -> S,
+) -> pipe::Error
+where
+    S: Service<Socket, Upgrade = ()> + 'static,
+{
+    if pipe.kind() != PipeType::Byte {
+        let message = format!("{} carries messages and cannot be called through", pipe.name());
+        return pipe::Error::new(pipe::Code::BadPipe, message);
+    }
+    let accept = async || {
+        loop {
+            match pipe.accept().await {
+                Ok(instance) => return Ok(Arc::new(Link::Pipe(Box::new(instance)))),
+                // The client that came is gone; the next one may find a descriptor again.
+                Err(error) if error.code() == pipe::Code::NoSystemResources => {
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    serve_links(limits, accept, make_service).await
+}
+
 /// Serves one client that is connected already, by a stream that is no pipe of a host; until it ends. Its identity is what the program
 /// says.
 ///
@@ -57,9 +103,9 @@ pub async fn serve_stream<S>(stream: UnixStream, client: Peer, limits: &Limits, 
 where
     S: Service<Socket, Upgrade = ()>,
 {
-    let link = by_stream(client);
+    let link = by_stream(stream, client);
     let known = Rc::new(connection::describe(&mut service, link.clone()).await);
-    Connection::new(stream, link, service, known, Rc::new(limits.clone())).run().await
+    Connection::new(link, service, known, Rc::new(limits.clone())).run().await
 }
 
 /// Serves whoever `accept` gives by streams that are no pipes of a host, each in a task of its own, until `accept` gives an error.
@@ -74,18 +120,18 @@ pub async fn serve_accepted<S, E>(
 where
     S: Service<Socket, Upgrade = ()> + 'static,
 {
-    let accept = async || accept().await.map(|(stream, client)| (stream, by_stream(client)));
+    let accept = async || accept().await.map(|(stream, client)| by_stream(stream, client));
     serve_links(limits, accept, make_service).await
 }
 
 /// Nobody but the program says who it is, and nothing can be done with it: so it has no process and is anonymous by its level.
-fn by_stream(client: Peer) -> Arc<Link> {
-    Arc::new(Link::Stream(pipe::Client::new(client, None, Impersonation::Anonymous)))
+fn by_stream(stream: UnixStream, client: Peer) -> Arc<Link> {
+    Arc::new(Link::Stream(stream, pipe::Client::new(client, None, Impersonation::Anonymous)))
 }
 
 async fn serve_links<S, E>(
     limits: Limits,
-    mut accept: impl AsyncFnMut() -> Result<(UnixStream, Arc<Link>), E>,
+    mut accept: impl AsyncFnMut() -> Result<Arc<Link>, E>,
     mut make_service: impl FnMut(&pipe::Client) -> S,
 ) -> E
 where
@@ -99,14 +145,14 @@ where
         loop {
             // The semaphore is never closed; were it, clients would go without a permit.
             let place = room.clone().acquire_owned().await.ok();
-            let (stream, link) = match accept().await {
+            let link = match accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => return error,
             };
             let mut service = make_service(link.client());
             let describe = async || Rc::new(connection::describe(&mut service, link.clone()).await);
             let known = known.get_or_init(describe).await.clone();
-            let connection = Connection::new(stream, link, service, known, limits.clone());
+            let connection = Connection::new(link, service, known, limits.clone());
             tokio::task::spawn_local(async move {
                 let _place = place;
                 connection.run().await

@@ -5,10 +5,12 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use tokio::net::UnixStream;
 use zlink::connection::PassedCredentials;
 use zlink::connection::socket::{self, ReadResult};
 
-use crate::pipe;
+use crate::pipe::asynchronous::Instance;
+use crate::pipe::{Client, Code, Error};
 
 /// The socket type that services of this module are called with. It carries the client's identity and nothing else: calls are
 /// read and answers are written by the server around the service, so a method that tries to read or write itself gets an error.
@@ -19,14 +21,38 @@ pub struct Socket {
 
 /// What a client is connected by. It is closed when the last part of its connection is dropped.
 pub(super) enum Link {
+    /// A named pipe.
+    Pipe(Box<Instance>),
     /// Another stream; the identity is what the program says it is.
-    Stream(pipe::Client),
+    Stream(UnixStream, Client),
 }
 
 impl Link {
-    pub fn client(&self) -> &pipe::Client {
+    pub fn client(&self) -> &Client {
         match self {
-            Link::Stream(client) => client,
+            Link::Pipe(instance) => instance.client(),
+            Link::Stream(_, client) => client,
+        }
+    }
+
+    pub fn stream(&self) -> &UnixStream {
+        match self {
+            Link::Pipe(instance) => instance.stream(),
+            Link::Stream(stream, _) => stream,
+        }
+    }
+
+    fn impersonate<T>(&self, act: impl FnOnce() -> T) -> Result<T, Error> {
+        match self {
+            Link::Pipe(instance) => {
+                // A method runs because its call was read.
+                instance.note_heard();
+                instance.impersonate(act)
+            }
+            Link::Stream(..) => Err(Error::new(
+                Code::BadImpersonationLevel,
+                "the client did not come through a pipe of a host, so nobody vouches for it",
+            )),
         }
     }
 }
@@ -70,28 +96,46 @@ impl socket::WriteHalf for Socket {
     }
 }
 
-/// A socket whose client is known. The bound of a service that wants to know who calls: `impl<S: Identified> MyService`.
-pub trait Identified: socket::Socket {
+/// A socket whose client is known. The bound of a service that wants to know who calls: `impl<S: Identified> MyService`. It is
+/// [`Socket`]'s alone.
+pub trait Identified: socket::Socket + Sized {
     /// Who is at the other end of this connection.
-    fn client_of(connection: &zlink::Connection<Self>) -> &pipe::Client
-    where
-        Self: Sized;
+    fn client_of(connection: &zlink::Connection<Self>) -> &Client;
+
+    /// See [`Caller::impersonate`].
+    fn impersonate_of<T>(connection: &zlink::Connection<Self>, act: impl FnOnce() -> T) -> Result<T, Error>;
 }
 
 impl Identified for Socket {
-    fn client_of(connection: &zlink::Connection<Socket>) -> &pipe::Client {
+    fn client_of(connection: &zlink::Connection<Socket>) -> &Client {
         connection.read().read_half().link.client()
+    }
+
+    fn impersonate_of<T>(
+        connection: &zlink::Connection<Socket>,
+        act: impl FnOnce() -> T,
+    ) -> Result<T, Error> {
+        connection.read().read_half().link.impersonate(act)
     }
 }
 
-/// `connection.client()`, for the argument marked `#[zlink(connection)]`.
+/// What the argument marked `#[zlink(connection)]` is for.
 pub trait Caller {
     /// Who calls, as the host verified it.
-    fn client(&self) -> &pipe::Client;
+    fn client(&self) -> &Client;
+
+    /// Does something as the client, on this thread and without awaiting: see
+    /// [`pipe::Instance::impersonate`](crate::pipe::Instance::impersonate) for what that means and its errors. 1346 for a client that
+    /// did not come through a pipe.
+    fn impersonate<T>(&self, act: impl FnOnce() -> T) -> Result<T, Error>;
 }
 
 impl<S: Identified> Caller for zlink::Connection<S> {
-    fn client(&self) -> &pipe::Client {
+    fn client(&self) -> &Client {
         S::client_of(self)
+    }
+
+    fn impersonate<T>(&self, act: impl FnOnce() -> T) -> Result<T, Error> {
+        S::impersonate_of(self, act)
     }
 }
