@@ -38,10 +38,13 @@ impl<S: Identified> Greeter {
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let pipe = PipeServer::builder("greeter").rpc(true).create().await?;
-        Err(rpc::serve(pipe, |_| Greeter).await.into())
-    })
+async fn serve() -> Result<(), session0::pipe::Error> {
+    let pipe = PipeServer::builder("greeter").rpc(true).create().await?;
+    Err(rpc::serve(pipe, |_client| Greeter).await)
+}
+
+fn main() -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    runtime.block_on(serve()).map_err(|error| error.to_string())
 }
