@@ -170,7 +170,8 @@ fn an_error_that_is_replied_has_its_name_and_parameters_and_exit_code_1() {
     let output = host.run(&["rpc", "call", "greeter", "Greet"], b"");
     let text = err(&output);
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{text}");
-    assert!(text.contains("org.example.Greeter.NoName {") && text.contains("\"code\": 7"), "{text}");
+    assert!(text.starts_with("error: could not call org.example.Greeter.Greet of greeter: "), "{text}");
+    assert!(text.contains("(7)\norg.example.Greeter.NoName {\n  \"why\": "), "{text}");
     assert!(
         text.contains("\\u009b") && !text.contains('\u{9b}'),
         "a service draws on the terminal: {text:?}"

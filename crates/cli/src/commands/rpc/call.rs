@@ -54,6 +54,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut client = open(context, &tried, &args.pipe, args.timeout)?;
     client.set_time_max(args.timeout);
     let method = method(context, &tried, &mut client, args)?;
+    let tried = format!("call {} of {}", one_line(&method), one_line(&args.pipe));
     let fail = |error| failed(context, &tried, error);
     let output = &context.output;
     if args.more {
@@ -112,7 +113,7 @@ fn method(context: &Context, tried: &str, client: &mut Client, args: &Args) -> R
     }
 }
 
-/// Errors that the service replied are said here, whole; others are left to be said.
+/// Errors that the service replied are said here; others are left to be said.
 fn failed(context: &Context, tried: &str, error: Error) -> Failure {
     let failure = failure(tried, &error);
     let Some(refused) = error.refused() else { return failure };
@@ -132,8 +133,15 @@ fn error_json(failure: &Failure, refused: &Refused) -> String {
     object.to_string()
 }
 
+/// Its name, and those of its parameters that were not said before it.
 fn error_text(refused: &Refused) -> String {
-    format!("{} {}", one_line(&refused.name), spread(&refused.parameters))
+    let mut parameters = refused.parameters.clone();
+    if let Some(parameters) = parameters.as_object_mut() {
+        parameters.retain(|name, _| !["code", "message", "hint"].contains(&name.as_str()));
+    }
+    let nothing = parameters.as_object().is_none_or(serde_json::Map::is_empty);
+    let name = one_line(&refused.name);
+    if nothing { name } else { format!("{name} {}", spread(&parameters)) }
 }
 
 fn compact(value: &Value) -> String {

@@ -27,7 +27,8 @@ use child::Orders;
 /// S0_PIPE_SERVICE and S0_PIPE_IMPERSONATION of the command's environment, where there is one; the pipe's name in S0_PIPE_NAME. Without
 /// a command standard input and output are joined with one client.
 ///
-/// SIGTERM, SIGINT or SIGHUP ends it: no further client comes, the commands get SIGTERM and after five seconds SIGKILL.
+/// SIGTERM, SIGINT or SIGHUP ends it: clients that come then are let go at once, the commands get SIGTERM and, after five seconds or at a
+/// second signal, SIGKILL.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  s0 pipe listen echo -- cat\n  s0 pipe listen who --access everyone -- sh -c 'echo you are $S0_PIPE_ACCOUNT'\n  s0 pipe listen upper --type message -- sed -u 's/.*/\\U&/'\n  s0 pipe listen drop --direction inbound --access 'user alice write' > got.txt"
