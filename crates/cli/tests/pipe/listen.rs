@@ -6,18 +6,23 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use session0::pipe::{ClientBuilder, Code, PipeClient};
+use session0::pipe::{Code, PipeClient};
 
 use crate::host::{Host, random};
 
-fn client(host: &Host, name: &str) -> ClientBuilder {
-    PipeClient::builder(name).socket(host.path("api")).wait(Duration::from_secs(60))
+/// No test waits longer for what should be there.
+const TIME_MAX: Duration = Duration::from_secs(60);
+
+fn client(host: &Host, name: &str) -> PipeClient {
+    let client = PipeClient::builder(name).socket(host.path("api")).wait(TIME_MAX).open().unwrap();
+    client.set_timeout(Some(TIME_MAX));
+    client
 }
 
 /// What a command says to a client that says nothing.
 fn said(host: &Host, name: &str) -> String {
     let mut text = String::new();
-    (&*client(host, name).open().unwrap()).read_to_string(&mut text).unwrap();
+    (&*client(host, name)).read_to_string(&mut text).unwrap();
     text
 }
 
@@ -39,7 +44,7 @@ fn messages_are_lines_of_a_command_and_its_lines_are_messages() {
     lines.push(b'\n');
     let output = host.run(&["pipe", "connect", "echo"], &lines);
     assert!(output.status.code() == Some(0) && output.stdout == lines);
-    let talking = client(&host, "echo").open().unwrap();
+    let talking = client(&host, "echo");
     for message in [&b"one"[..], b"", b"\0\xff"] {
         talking.write_message(message).unwrap();
         assert_eq!(talking.read_message().unwrap(), message, "it waits for more");
@@ -55,7 +60,7 @@ fn a_bytewise_command_has_the_pipe_itself_and_no_other_descriptor() {
     let listener = host.listen(&["fds", "--", "ls", "/proc/self/fd"]);
     // Others are connected meanwhile: their pipes are not for this one.
     let _idle = host.listen(&["idle", "--", "cat"]);
-    let _others = [client(&host, "idle").open().unwrap(), client(&host, "fds").open().unwrap()];
+    let _others = [client(&host, "idle"), client(&host, "fds")];
     let here = numbers(&said(&host, "fds"));
     assert_eq!(
         here,
@@ -145,7 +150,7 @@ fn what_is_asked_for_is_what_the_host_is_asked_for() {
 fn several_clients_are_served_at_once() {
     let host = Host::start();
     let _listener = host.listen(&["echo", "--instances", "2", "--", "cat"]);
-    let (first, second) = (client(&host, "echo").open().unwrap(), client(&host, "echo").open().unwrap());
+    let (first, second) = (client(&host, "echo"), client(&host, "echo"));
     for (pipe, word) in [(&second, b"second"), (&first, b"first."), (&second, b"again.")] {
         pipe.write(word).unwrap();
         let mut back = [0; 6];
@@ -254,7 +259,7 @@ fn a_signal_ends_it_and_its_commands_in_order() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let last_words = "trap 'echo bye; exit 0' TERM; echo ready; while :; do read x || sleep 1; done";
         let listener = host.listen(&["long", "--", "sh", "-c", last_words]);
-        let mut pipe = client(&host, "long").open().unwrap();
+        let mut pipe = client(&host, "long");
         let mut ready = [0; 6];
         pipe_read(&mut pipe, &mut ready);
         listener.signal(signal);
@@ -274,7 +279,7 @@ fn a_further_signal_ends_commands_that_do_not_listen() {
     let host = Host::start();
     let listener =
         host.listen(&["deaf", "--", "sh", "-c", "trap '' TERM; echo ready; while :; do read x; done"]);
-    let mut pipe = client(&host, "deaf").open().unwrap();
+    let mut pipe = client(&host, "deaf");
     pipe_read(&mut pipe, &mut [0; 6]);
     let pid = listener.child.id();
     listener.signal(Signal::TERM);

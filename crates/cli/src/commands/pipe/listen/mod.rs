@@ -28,7 +28,7 @@ use child::Orders;
 /// a command standard input and output are joined with one client.
 ///
 /// SIGTERM, SIGINT or SIGHUP ends it: clients that come then are let go at once, the commands get SIGTERM and, after five seconds or at a
-/// second signal, SIGKILL.
+/// second signal, SIGKILL. With --json what it says on standard error is a JSON object a line.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  s0 pipe listen echo -- cat\n  s0 pipe listen who --access everyone -- sh -c 'echo you are $S0_PIPE_ACCOUNT'\n  s0 pipe listen upper --type message -- sed -u 's/.*/\\U&/'\n  s0 pipe listen drop --direction inbound --access 'user alice write' > got.txt"
@@ -62,11 +62,11 @@ pub struct Args {
     /// Do not say that it listens, and how commands end
     #[arg(long, short)]
     quiet: bool,
-    #[command(flatten)]
-    messages: join::MessageArgs,
     /// The command and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
+    #[command(flatten)]
+    messages: join::MessageArgs,
 }
 
 /// `--type`.
