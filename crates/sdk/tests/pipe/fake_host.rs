@@ -317,6 +317,8 @@ impl Inner {
             send(stream, &answer, &[theirs.as_fd()]);
             ours.into()
         };
+        // As a host leaves it that waits for nobody.
+        rustix::io::ioctl_fionbio(&end, true).expect("set");
         if let Some(buffer) = buffer {
             for end in [end.as_fd(), stream.as_fd()] {
                 rustix::net::sockopt::set_socket_send_buffer_size(end, buffer).expect("set");
