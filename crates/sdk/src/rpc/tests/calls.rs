@@ -216,6 +216,19 @@ fn answers_come_one_after_the_other_and_who_asks_for_one_gets_one() {
 }
 
 #[test]
+fn an_error_ends_a_stream_and_the_connection_goes_on() {
+    run(async {
+        let mut client = client();
+        let mut answers = client.call_more("org.example.Test.Stumble", Value::Null).await.expect("a call");
+        assert_eq!(answers.next().await, Some(Ok(json!({"number": 1}))));
+        let (name, _) = refused(answers.next().await.expect("an item"));
+        assert_eq!(name, "org.example.Test.Empty");
+        assert_eq!(answers.next().await, None);
+        client.call("org.example.Test.Nothing", Value::Null).await.expect("an answer");
+    });
+}
+
+#[test]
 fn a_stream_that_ends_without_its_last_answer_ends_the_connection() {
     run(async {
         let (stream, serving) = served(Limits::default(), &Rc::default());

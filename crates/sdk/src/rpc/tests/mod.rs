@@ -164,6 +164,13 @@ impl<S: Identified> Service {
         futures_util::stream::iter([Reply::new(Some(Number { number: 0 })).set_continues(Some(true))])
     }
 
+    #[zlink(more)]
+    async fn stumble(&self, more: bool) -> impl Stream<Item = Result<Reply<Number>, Oops>> + Unpin {
+        let _ = more;
+        let first = Reply::new(Some(Number { number: 1 })).set_continues(Some(true));
+        futures_util::stream::iter([Ok(first), Err(Oops::Empty)])
+    }
+
     async fn take(&self, #[zlink(fds)] descriptors: Vec<OwnedFd>) -> Number {
         let close_on_exec = descriptors.iter().filter(|descriptor| {
             let flags = rustix::io::fcntl_getfd(descriptor).expect("flags");
