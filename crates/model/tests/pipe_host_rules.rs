@@ -337,6 +337,20 @@ fn a_server_that_does_not_answer_has_none_that_listens_and_may_still_say_so() {
 }
 
 #[test]
+fn an_answer_to_a_daemon_that_did_not_live_to_read_it_does_no_harm() {
+    let (mut world, server) = recovered();
+    // It answered, and was asked again.
+    world.kill_daemon();
+    world.count(server);
+    let open = world.open(user(BOB), "echo", Wait::Not);
+    let instance = world.opened(open).instance;
+    world.said(server, Said::Counted { listening: 1, connected: 1 });
+    assert_eq!(world.last, []);
+    world.close(server, instance);
+    assert_eq!((status(&world, "echo").connected, world.pipes.dropped.len()), (1, 0));
+}
+
+#[test]
 fn what_was_said_before_the_count_is_in_it() {
     let (mut world, server) = recovered();
     world.said(server, Said::Listen(1));
