@@ -220,6 +220,27 @@ fn no_client_shortens_the_pause_after_a_failure() {
 }
 
 #[test]
+fn nor_the_pause_of_what_the_service_needs() {
+    let mut base = definition("base").demand().restart(Restart::Always);
+    base.restart_delay = Duration::from_secs(10);
+    let mut world = World::up(vec![activated().on(&["base"]), base]);
+    world.start("web");
+    world.run_all();
+    world.exit("base", 1);
+    world.exit("web", 0);
+    assert_eq!(world.state("base"), State::Stopped);
+    let id = world.open(user(BOB), "echo", Wait::Not);
+    assert!(world.waiting.contains(&id));
+    assert_eq!(world.launches(), Vec::<String>::new());
+    world.wait();
+    assert_eq!(world.launches(), ["base"]);
+    world.launched("base");
+    world.launched("web");
+    world.serve(service("web"), "echo", 1);
+    world.opened(id);
+}
+
+#[test]
 fn clients_that_wait_when_the_service_goes_have_it_started_again() {
     let mut world = web();
     world.start("web");
@@ -282,6 +303,15 @@ fn a_name_has_a_socket_while_it_is_served_or_its_opening_starts_a_service() {
     assert_eq!(world.pipes.sockets.len(), 1, "that name does not fit into an address");
     let open = world.open(user(BOB), &long, Wait::Not);
     world.opened(open);
+}
+
+#[test]
+fn a_socket_whose_opening_starts_a_service_outlives_session_0() {
+    let mut world = web();
+    let server = world.serve(service("web"), "echo", 1);
+    world.session_ended();
+    world.server_goes(server);
+    assert_eq!(world.pipes.sockets, BTreeSet::from([pipe("echo")]), "who waits at it is not sent away");
 }
 
 // A new daemon.
