@@ -22,6 +22,7 @@ use session0_model::pipe::status::PipeStatus;
 use session0_model::service::definition::{Definition, Restart};
 use session0_model::service::status::State;
 use session0_model::system::{self, Effect, HostRequest, ReloadReport, Reply, Request};
+use session0_model::time::Time;
 use world::pipes::{allow, listed, open_to_all, pipe, serves, service, user};
 use world::{Shape, World, definition, name, root};
 
@@ -455,6 +456,17 @@ fn who_served_it_first_stays_its_owner_over_a_new_daemon() {
     world.count(second);
     let open = world.open(user(ALICE), "echo", Wait::Not);
     world.opened(open);
+}
+
+#[test]
+fn no_number_is_given_twice_even_if_the_clock_does_not_go_on() {
+    let mut world = World::up(Vec::new());
+    let server = world.serve(user(ALICE), "echo", 1);
+    world.now = Time(0);
+    world.kill_daemon();
+    world.count(server);
+    let open = world.open(user(BOB), "echo", Wait::Not);
+    assert!(world.opened(open).instance.0 > server.0);
 }
 
 #[test]
