@@ -75,13 +75,14 @@ fn start(root: &Path) -> Result<u8, Failure> {
     let directories = directories(&paths).map_err(|fault| Failure::Refused(fault.to_string()))?;
     let _lock = only_one(&paths)?;
     let session_last = session_last(&paths, &directories)?;
+    // What the configuration allows depends on it.
+    let _ = process::raise_open_files();
     let loaded = config::load(&paths);
     load::say(&loaded);
     let (facilities, doubt) = doubts(&loaded);
     let Programs { init, logon, logger } = programs()?;
     let base = Base::open(&root).map_err(no_groups)?;
     let place = Place { paths, base, init, logon, facilities };
-    let _ = process::raise_open_files();
     // If not, the first start says why.
     let _ = spawn::reserve_low();
     capability::trim(capability::DAEMON).context("give up capabilities of", "session0d")?;

@@ -11,7 +11,7 @@ use session0_model::launch::exit::{ExitStatus, LaunchFailure, LaunchPhase, Usage
 use session0_model::launch::plan::{LaunchPlan, Role, Size, Streams};
 use session0_model::launch::wire::{FromInit, Remains, SignalTo, key};
 use session0_model::time::Time;
-use session0_sys::launch::{Outcome, Place, Standard, failure, outcome};
+use session0_sys::launch::{Outcome, Place, Standard, Table, failure, outcome};
 use session0_sys::reaper::Reaped;
 use session0_sys::terminal::{self, Terminal};
 use session0_sys::{packet, pidfd, pipe, process};
@@ -252,7 +252,8 @@ impl Init {
             return Err(failure(LaunchPhase::Group, rustix::io::Errno::NXIO.raw_os_error()));
         };
         let Given { standard, extra, program, ends } = given;
-        let place = Place { group: groups.v2(), v1: groups.v1(), standard, extra, program };
+        let table = if self.store.keeps_few() { Table::Whole } else { Table::Low };
+        let place = Place { group: groups.v2(), v1: groups.v1(), standard, extra, program, table };
         let child = session.launcher.start(plan, &place)?;
         // From here on there is a child: errors must not make it be forgotten.
         self.launches.by_pid.insert(child.pid, launch);

@@ -49,6 +49,7 @@ impl Init {
                 ToInit::Unstore { key } => self.store.unstore(&key),
                 ToInit::Keep { key } => {
                     let descriptor = descriptors.next().ok_or(Nonsense)?;
+                    let descriptor = self.store.aside(descriptor);
                     self.store.keep(key, Rc::new(descriptor)).map_err(|_| Nonsense)?;
                 }
                 ToInit::Release { key } => self.store.release(&key),

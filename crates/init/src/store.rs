@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use session0_model::limit::{KEPT_DESCRIPTORS_MAX, RECORD_MAX, RECORDS_MAX};
+use session0_model::limit::{KEPT_DESCRIPTORS_MAX, RECORD_MAX, RECORDS_MAX, SERVICES_MAX};
 
 /// Bytes by key, and descriptors by key: what waits to be sent shares them, so that a replay opens none.
 #[derive(Default)]
@@ -12,6 +12,11 @@ pub struct Store {
     records: BTreeMap<String, Vec<u8>>,
     kept: BTreeMap<String, Rc<OwnedFd>>,
 }
+
+/// The descriptors of a host that serves no pipes, and of some. A copy of so many takes as long as the thread that avoids it.
+const FEW: usize = 256;
+/// Below are those of all units, and what a launch needs for a moment.
+const ASIDE: i32 = 4 * SERVICES_MAX as i32;
 
 /// The daemon asked for more than the limits of the model: it is broken, and is cut off.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,6 +48,22 @@ impl Store {
         }
         self.kept.insert(key, descriptor);
         Ok(())
+    }
+
+    /// Whether so few descriptors are kept that a launch does not feel them.
+    pub fn keeps_few(&self) -> bool {
+        self.kept.len() < FEW
+    }
+
+    /// A descriptor that is to be kept, out of the way of launches, where there are many: a child that gets only low numbers
+    /// ([`session0_sys::launch::Table`]) then gets none of these. Without room up there it stays where it is.
+    pub fn aside(&self, descriptor: OwnedFd) -> OwnedFd {
+        if self.keeps_few() {
+            return descriptor;
+        }
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let half = limit.and_then(|limit| i32::try_from(limit / 2).ok()).unwrap_or(ASIDE);
+        rustix::io::fcntl_dupfd_cloexec(&descriptor, half.min(ASIDE)).unwrap_or(descriptor)
     }
 
     /// Closes a descriptor.

@@ -14,7 +14,7 @@ pub(crate) const CONNECT_WAIT: Duration = Duration::from_secs(10);
 /// How long an asynchronous connect waits before it looks for room in the queue again.
 pub(crate) const CONNECT_PAUSE: Duration = Duration::from_millis(20);
 /// A daemon that does not take a call off its socket within this is not there.
-const SEND_WAIT: Duration = Duration::from_secs(10);
+pub(crate) const SEND_WAIT: Duration = Duration::from_secs(10);
 /// Longest path that fits a Unix address (108 bytes with the zero byte).
 const ADDRESS_MAX: usize = 107;
 

@@ -44,6 +44,7 @@ pub(crate) fn configuration(random: &mut Random) -> Configuration {
     logger.restart_delay = Duration::ZERO;
     services.push(logger);
     Configuration {
+        pipes_max: None,
         services,
         administrators: Administrators::default(),
         shutdown_wait: SHUTDOWN_WAIT,

@@ -27,14 +27,14 @@ const KEY: &str = "pipe.socket.";
 
 /// A pipe's socket.
 pub struct Door {
-    listener: OwnedFd,
+    listener: Rc<UnixListener>,
     task: JoinHandle<()>,
 }
 
 impl Door {
     /// A duplicate of the listener.
     pub fn duplicate(&self) -> Option<OwnedFd> {
-        self.listener.try_clone().ok()
+        self.listener.as_fd().try_clone_to_owned().ok()
     }
 }
 
@@ -82,10 +82,10 @@ pub fn bind(core: &Core, state: &mut State, name: PipeName) {
         if let (Some(session), Ok(kept)) = (&state.session, listener.try_clone()) {
             session.link.say_with(&ToInit::Keep { key: key(&name) }, vec![kept]);
         }
-        let own = std::os::unix::net::UnixListener::from(listener.try_clone()?);
-        own.set_nonblocking(true)?;
-        let own = UnixListener::from_std(own)?;
-        let task = tokio::task::spawn_local(listen(core.clone(), name.clone(), own));
+        let listener = std::os::unix::net::UnixListener::from(listener);
+        listener.set_nonblocking(true)?;
+        let listener = Rc::new(UnixListener::from_std(listener)?);
+        let task = tokio::task::spawn_local(listen(core.clone(), name.clone(), listener.clone()));
         Ok(Door { listener, task })
     });
     match begun {
@@ -120,7 +120,7 @@ pub fn remove_stale(state: &State) {
     }
 }
 
-async fn listen(core: Core, name: PipeName, listener: UnixListener) {
+async fn listen(core: Core, name: PipeName, listener: Rc<UnixListener>) {
     let (clients, limits) =
         core.with(|state| (state.pipes.clients.clients.clone(), state.pipes.clients.limits.clone()));
     loop {

@@ -2,6 +2,7 @@
 //! with it and no name is free for a moment.
 
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::rc::Rc;
 
 use session0_api::pipe::control::{FromHost, FromServer, OBJECT_MAX};
 use session0_model::access::Caller;
@@ -21,7 +22,7 @@ use crate::message;
 /// A server. One whose `Listen` is just being answered has no connection yet: what it is to be told waits.
 #[derive(Default)]
 pub struct Server {
-    socket: Option<OwnedFd>,
+    socket: Option<Rc<AsyncFd<OwnedFd>>>,
     early: Vec<(Vec<u8>, Vec<OwnedFd>)>,
     task: Option<JoinHandle<()>>,
 }
@@ -29,7 +30,7 @@ pub struct Server {
 impl Server {
     /// A duplicate of its connection.
     pub fn duplicate(&self) -> Option<OwnedFd> {
-        self.socket.as_ref()?.try_clone().ok()
+        self.socket.as_ref()?.get_ref().try_clone().ok()
     }
 }
 
@@ -55,12 +56,12 @@ pub fn serve(core: &Core, id: ServerId, socket: Option<OwnedFd>) {
     let begun = core.with(|state| {
         let server = state.pipes.servers.get_mut(&id)?;
         let socket = socket?;
-        let watched = socket.try_clone().and_then(crate::readiness::reading).ok()?;
-        if let (Some(session), Ok(kept)) = (&state.session, socket.try_clone()) {
+        let socket = Rc::new(crate::readiness::reading(socket).ok()?);
+        if let (Some(session), Ok(kept)) = (&state.session, socket.get_ref().try_clone()) {
             session.link.say_with(&ToInit::Keep { key: key(id) }, vec![kept]);
         }
+        server.task = Some(tokio::task::spawn_local(hear(core.clone(), id, socket.clone())));
         server.socket = Some(socket);
-        server.task = Some(tokio::task::spawn_local(hear(core.clone(), id, watched)));
         let early = std::mem::take(&mut server.early);
         early.into_iter().all(|(bytes, descriptors)| transmit(server, &bytes, &descriptors)).then_some(())
     });
@@ -70,7 +71,7 @@ pub fn serve(core: &Core, id: ServerId, socket: Option<OwnedFd>) {
     }
 }
 
-async fn hear(core: Core, id: ServerId, socket: AsyncFd<OwnedFd>) {
+async fn hear(core: Core, id: ServerId, socket: Rc<AsyncFd<OwnedFd>>) {
     let mut frames = Frames::default();
     loop {
         match frames.take(OBJECT_MAX) {
@@ -165,9 +166,8 @@ fn say(state: &mut State, id: ServerId, object: &FromHost, descriptors: Vec<Owne
 /// Whether the server's socket has all of it. It has room for as many objects as a server may have instances that listen.
 fn transmit(server: &Server, bytes: &[u8], descriptors: &[OwnedFd]) -> bool {
     let descriptors: Vec<_> = descriptors.iter().map(|one| one.as_fd()).collect();
-    let socket = server.socket.as_ref();
-    socket
-        .is_some_and(|socket| send(socket.as_fd(), bytes, &descriptors).is_ok_and(|sent| sent == bytes.len()))
+    let sent = |socket: &Rc<AsyncFd<OwnedFd>>| send(socket.get_ref().as_fd(), bytes, &descriptors);
+    server.socket.as_ref().is_some_and(|socket| sent(socket).is_ok_and(|sent| sent == bytes.len()))
 }
 
 /// Gives a server its end of a pipe whose client was answered.

@@ -32,8 +32,9 @@ pub const PACKET_MAX: usize = 128 * 1024;
 pub const RECORD_MAX: usize = 16 * 1024;
 /// Records one init keeps: one a service, one a server of a pipe and a few of the host's own.
 pub const RECORDS_MAX: usize = SERVICES_MAX + PIPES_MAX + 64;
-/// Descriptors one init keeps for its daemon: two for each of a host's names and servers of pipes, and those of the session itself.
-pub const KEPT_DESCRIPTORS_MAX: usize = 2 * PIPES_MAX + 256;
+/// Descriptors one init keeps for its daemon: the socket of each name, of which so many may be reserved and so many others served,
+/// one of each server of a pipe, and those of the session itself.
+pub const KEPT_DESCRIPTORS_MAX: usize = 3 * PIPES_MAX + 256;
 /// Descriptors that the daemon and an init have room for: those that are kept, and of each service its group, its output and what a
 /// launch of it needs for a moment. Twice what there can be.
 pub const OPEN_FILES: u64 = 2 * (KEPT_DESCRIPTORS_MAX + 8 * SERVICES_MAX) as u64;

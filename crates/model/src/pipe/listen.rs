@@ -149,8 +149,8 @@ impl Pipes {
     /// Whether there may be one more server.
     fn room_for(&self, counted: Option<u32>, reserved: bool) -> Result<(), Refusal> {
         let own = self.tally.held(counted).servers;
-        let kept = if counted.is_none() || reserved { 0 } else { limit::PIPES_KEPT };
-        let full = self.servers.len() + kept >= limit::PIPES_MAX;
+        let kept = if counted.is_none() || reserved { 0 } else { limit::PIPES_KEPT.min(self.max / 4) };
+        let full = self.servers.len() + kept >= self.max;
         match full || own >= limit::PIPES_PER_UID_MAX {
             true => Err(Refusal::TooManyPipes),
             false => Ok(()),

@@ -42,6 +42,8 @@ pub(crate) struct Pipes {
     pub called: BTreeMap<ServiceName, Called>,
     /// Alarms raised lately.
     pub alarms: Alarms,
+    /// Servers there may be.
+    pub max: usize,
     /// The last number given to a server, an instance or a place in a queue.
     pub last: u64,
 }

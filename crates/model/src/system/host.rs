@@ -295,6 +295,7 @@ impl System {
         self.shutdown_wait = configuration.shutdown_wait;
         self.sessions.policy = configuration.sessions;
         self.errors = configuration.errors;
+        self.pipes.max = configuration.pipes_max.unwrap_or(limit::PIPES_MAX).min(limit::PIPES_MAX);
     }
 
     fn reload(&mut self, turn: &mut Turn, id: RequestId) -> Result<(), Refusal> {

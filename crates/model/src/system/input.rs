@@ -175,6 +175,8 @@ pub struct Configuration {
     pub shutdown_wait: core::time::Duration,
     /// What is said about sessions of users.
     pub sessions: Policy,
+    /// Servers of pipes that this machine has descriptors for; `None`: [`crate::limit::PIPES_MAX`], which is the most in any case.
+    pub pipes_max: Option<usize>,
     /// Service files left out because of errors.
     pub errors: u32,
     /// Services whose file is there but has errors, each with one line that says which. Those that exist already

@@ -87,6 +87,7 @@ impl Shape for Definition {
 
 pub fn configuration(services: Vec<Definition>) -> Configuration {
     Configuration {
+        pipes_max: None,
         services,
         administrators: Administrators::default(),
         shutdown_wait: Duration::from_secs(90),

@@ -6,12 +6,13 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use session0_api::pipe::{Access, Impersonation, Open, Opened, Peer, Wait};
+use session0_api::pipe::{Access, Impersonation, Open, Opened, Peer, PipeStatus, Wait};
 
 use super::call::{Answered, Manner, PATIENCE, Waiting, call};
 use super::end::{Pipe, Raw};
 use super::error::{Code, Error};
 use super::facts::Way;
+use super::inbox::Inbox;
 use crate::path;
 use crate::wire::{Answers, Descriptors};
 
@@ -49,8 +50,8 @@ pub struct ClientBuilder {
     socket: Option<PathBuf>,
     access: Option<Access>,
     impersonation: Option<Impersonation>,
-    waiting: Waiting,
-    patience: Duration,
+    pub(super) waiting: Waiting,
+    pub(super) patience: Duration,
     descriptors: Descriptors,
 }
 
@@ -99,12 +100,8 @@ impl PipeClient {
     /// # }
     /// ```
     pub fn into_stream(self) -> Result<(UnixStream, Vec<u8>), Error> {
-        let (socket, _, inbox) = self.pipe.into_parts();
-        let Some((rest, _)) = inbox.into_rest() else {
-            let message = "the pipe cannot be given away as a socket: a message was read in part";
-            return Err(Error::more_data(message.to_owned(), 0).with_hint("read it to its end before"));
-        };
-        Ok((socket.into(), rest))
+        let (socket, inbox) = self.pipe.into_parts();
+        Ok((socket.into(), rest_of(inbox)?))
     }
 }
 
@@ -195,17 +192,16 @@ impl ClientBuilder {
         Ok(PipeClient { pipe: Pipe::new(raw)?, about })
     }
 
-    /// Waits until an instance is free, as [`wait`] does, and opens nothing.
+    /// Waits until an instance is free, as [`wait`] does, and opens nothing. Without a time it is the pipe's own.
     pub fn wait_free(self) -> Result<(), Error> {
-        let path = self.path();
-        let waiting = self.waiting();
-        let end = waiting.end(self.patience, self.default_time(&path));
+        let (builder, path) = (self.waiting_at_least(), self.path());
+        let end = builder.waiting.end(builder.patience, builder.default_time(&path));
         let manner = Manner { answers: Answers::One, descriptors: Descriptors::Refused, end };
         let began = Instant::now();
-        call(&path, manner, || self.wait_request(began)).map(drop)
+        call(&path, manner, || builder.wait_request(began)).map(drop)
     }
 
-    /// Opens the pipe, says one message, gives the answer, and closes it, as [`fn@super::call`] does.
+    /// Opens the pipe, says one message, gives the answer, and closes it, as [`super::call()`] does.
     pub fn call(self, request: &[u8], time_max: Duration) -> Result<Vec<u8>, Error> {
         let end = Instant::now().checked_add(time_max);
         let client = self.wait(time_max).open()?;
@@ -221,33 +217,22 @@ impl ClientBuilder {
         &self.name
     }
 
-    pub(super) fn patience_is(&self) -> Duration {
-        self.patience
+    /// For `Wait`, which always waits.
+    pub(super) fn waiting_at_least(&self) -> ClientBuilder {
+        let waiting = if self.waiting == Waiting::No { Waiting::Default } else { self.waiting };
+        ClientBuilder { waiting, ..self.clone() }
     }
 
-    /// For `Wait`, which always waits: at least the pipe's own time.
-    pub(super) fn waiting(&self) -> Waiting {
-        match self.waiting {
-            Waiting::No => Waiting::Default,
-            other => other,
-        }
-    }
-
-    /// How long to wait for the answer to `Open`.
-    pub(super) fn opening(&self) -> Waiting {
-        self.waiting
-    }
-
-    /// The pipe's own time, where it is waited for. What cannot be learned is 50 ms, as the host has it.
+    /// The pipe's own time, where it is waited for.
     fn default_time(&self, path: &Path) -> Duration {
         if self.waiting != Waiting::Default {
             return Duration::ZERO;
         }
-        let asked = crate::Client::connect(path).and_then(|mut client| {
-            client.set_time_max(Some(self.patience.max(Duration::from_millis(1))))?;
-            client.pipe(&self.name)
+        let asked = crate::Client::connect(path).and_then(|mut host| {
+            host.set_time_max(Some(self.patience.max(Duration::from_millis(1))))?;
+            host.pipe(&self.name)
         });
-        Duration::from_millis(asked.map_or(50, |status| status.default_timeout_ms.into()))
+        default_time(asked.ok())
     }
 
     pub(super) fn manner(&self, end: Option<Instant>) -> Manner {
@@ -269,7 +254,7 @@ impl ClientBuilder {
     }
 
     pub(super) fn wait_request(&self, began: Instant) -> Wait {
-        Wait { pipe: self.name.clone(), wait_ms: self.waiting().left_ms(began) }
+        Wait { pipe: self.name.clone(), wait_ms: self.waiting.left_ms(began) }
     }
 
     /// The pipe that an answer gives.
@@ -297,6 +282,19 @@ impl ClientBuilder {
         let arrived = if rest.is_empty() { Vec::new() } else { arrived };
         Ok((Raw { socket, kind, way, descriptors, rest, arrived }, about))
     }
+}
+
+/// The bytes that were read ahead of an end that is given away.
+pub(super) fn rest_of(inbox: Inbox) -> Result<Vec<u8>, Error> {
+    inbox.into_rest().map(|(rest, _)| rest).ok_or_else(|| {
+        let message = "the pipe cannot be given away as a socket: a message was read in part";
+        Error::more_data(message.to_owned(), 0).with_hint("read it to its end before")
+    })
+}
+
+/// A pipe's own time. What cannot be learned is 50 ms, as the host has it.
+pub(super) fn default_time(status: Option<PipeStatus>) -> Duration {
+    Duration::from_millis(status.map_or(50, |status| status.default_timeout_ms.into()))
 }
 
 /// Opens a pipe, says one message, gives the answer, and closes it (CallNamedPipe): within this time, of which waiting for an instance is a part.

@@ -312,8 +312,8 @@ impl Pipe {
         first
     }
 
-    pub(super) fn into_parts(self) -> (OwnedFd, Facts, Inbox) {
-        (self.socket, self.facts, self.inbox.into_inner().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn into_parts(self) -> (OwnedFd, Inbox) {
+        (self.socket, self.inbox.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn read_locked(&self, inbox: &mut Inbox, to: &mut [u8], patience: Patience) -> Result<Read, Error> {

@@ -161,6 +161,11 @@ impl Facts {
         }
     }
 
+    /// A message was written in part and will not be written to its end.
+    pub(super) fn break_off(&self) {
+        let _ = self.state.compare_exchange(OPEN, BROKEN, Ordering::AcqRel, Ordering::Acquire);
+    }
+
     /// Disconnects; false if it was not open any more.
     pub(super) fn disconnect(&self) -> bool {
         self.state.swap(DISCONNECTED, Ordering::AcqRel) != DISCONNECTED
@@ -212,7 +217,7 @@ impl Facts {
         }
         let open = self.is_open();
         if begun == Begun::Message {
-            let _ = self.state.compare_exchange(OPEN, BROKEN, Ordering::AcqRel, Ordering::Acquire);
+            self.break_off();
         }
         match (error, open) {
             (Errno::PIPE | Errno::CONNRESET, Err(error)) => error,

@@ -6,8 +6,8 @@
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid, getegid, geteuid, getgroups};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_keep_capabilities, set_thread_groups,
-    set_thread_res_gid, set_thread_res_uid,
+    CapabilitySet, CapabilitySets, capabilities, get_keep_capabilities, set_capabilities,
+    set_keep_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 use session0_api::pipe::Impersonation;
 
@@ -39,8 +39,8 @@ pub(super) fn run<T>(client: &Client, facts: &Facts, act: impl FnOnce() -> T) ->
             "a service gets them with `capabilities = [\"CAP_SETUID\", \"CAP_SETGID\"]` in its file",
         ));
     }
-    // From here on dropping it makes this thread itself again, also while a panic unwinds.
-    let _way_back = own;
+    // Dropping it makes this thread itself again, also while a panic unwinds.
+    let _way_back = WayBack(own);
     become_client(client).map_err(|error| {
         let why = crate::connect::text(&error.into());
         Error::new(
@@ -95,14 +95,15 @@ impl Identity {
     fn restore(&self) -> Result<(), Errno> {
         self.raise()?;
         // Where the client is uid 0 and this process is not, the kernel would take all capabilities away with it.
-        if self.uid != Uid::ROOT {
+        let kept = get_keep_capabilities()?;
+        if !kept {
             set_keep_capabilities(true)?;
         }
         set_thread_res_uid(None, self.uid, None)?;
-        self.raise()?;
-        if self.uid != Uid::ROOT {
+        if !kept {
             set_keep_capabilities(false)?;
         }
+        self.raise()?;
         set_thread_res_gid(None, self.gid, None)?;
         set_thread_groups(&self.groups)?;
         self.raise()?;
@@ -118,10 +119,13 @@ impl Identity {
     }
 }
 
-impl Drop for Identity {
+/// Where this thread comes from.
+struct WayBack(Identity);
+
+impl Drop for WayBack {
     fn drop(&mut self) {
         // A thread that stays somebody else would do everything after as him.
-        if self.restore().is_err() {
+        if self.0.restore().is_err() {
             std::process::abort();
         }
     }

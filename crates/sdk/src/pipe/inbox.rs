@@ -105,8 +105,9 @@ pub(super) struct Inbox {
     ahead: Vec<u8>,
     start: usize,
     end: usize,
-    /// Of the current message, taken off the stream already: `held[served..]`.
+    /// Of the current message, taken off the stream already: `held[served..held_end]`. What is behind is room.
     held: Vec<u8>,
+    held_end: usize,
     served: usize,
     /// Bytes of the current fragment that are in the stream still.
     left: usize,
@@ -130,6 +131,7 @@ impl Inbox {
             start: 0,
             end,
             held: Vec::new(),
+            held_end: 0,
             served: 0,
             left: 0,
             follows: false,
@@ -235,7 +237,7 @@ impl Inbox {
     pub(super) fn read(&mut self, source: &mut impl Source, to: &mut [u8]) -> Result<Read, Errno> {
         let mut count = self.serve(to);
         loop {
-            if self.served < self.held.len() {
+            if self.holds() > 0 {
                 return Ok(Read { bytes: count, rest: Rest::More });
             }
             let error = match self.position(source) {
@@ -252,7 +254,7 @@ impl Inbox {
                 },
                 Err(error) => error,
             };
-            self.held.extend_from_slice(&to[..count]);
+            self.put_back(&to[..count]);
             return Err(error);
         }
     }
@@ -260,7 +262,7 @@ impl Inbox {
     /// Brings together the current message, at most so many bytes of it. On an error what has come is kept, so that it may be called again.
     pub(super) fn gather(&mut self, source: &mut impl Source, most: usize) -> Result<Gathered, Errno> {
         loop {
-            let have = self.held.len() - self.served;
+            let have = self.holds();
             match self.position(source)? {
                 Position::End => {
                     // It is whole and held: until it is taken, the message is the current one.
@@ -276,20 +278,34 @@ impl Inbox {
     /// The message that was gathered to its end.
     pub(super) fn take(&mut self) -> Vec<u8> {
         self.open = false;
-        let served = std::mem::take(&mut self.served);
         let mut message = std::mem::take(&mut self.held);
-        message.drain(..served);
+        message.truncate(std::mem::take(&mut self.held_end));
+        message.drain(..std::mem::take(&mut self.served));
         message
+    }
+
+    /// The bytes that are held.
+    fn holds(&self) -> usize {
+        self.held_end - self.served
+    }
+
+    /// Holds what a read that failed had copied out. Nothing else is held then.
+    fn put_back(&mut self, bytes: &[u8]) {
+        self.held.clear();
+        self.held.extend_from_slice(bytes);
+        (self.served, self.held_end) = (0, bytes.len());
     }
 
     /// Copies out what is held of the message.
     fn serve(&mut self, to: &mut [u8]) -> usize {
-        let count = (self.held.len() - self.served).min(to.len());
+        let count = self.holds().min(to.len());
         to[..count].copy_from_slice(&self.held[self.served..self.served + count]);
         self.served += count;
-        if self.served == self.held.len() {
-            self.held.clear();
-            self.served = 0;
+        if self.holds() == 0 {
+            (self.served, self.held_end) = (0, 0);
+            if self.held.len() > GROWTH {
+                self.held = Vec::new();
+            }
         }
         count
     }
@@ -298,7 +314,7 @@ impl Inbox {
     pub(super) fn give(&mut self, to: &mut [u8], gathered: Gathered) -> Read {
         let bytes = self.serve(to);
         let rest = match gathered {
-            Gathered::Whole if self.held.is_empty() => {
+            Gathered::Whole if self.holds() == 0 => {
                 self.open = false;
                 Rest::Whole
             }
@@ -360,13 +376,15 @@ impl Inbox {
 
     /// Adds bytes of the current fragment to what is held, once, and at most so many.
     fn hold(&mut self, source: &mut impl Source, most: usize) -> Result<(), Errno> {
-        let old = self.held.len();
-        let most = self.left.min(most).min(GROWTH);
+        let end = self.held_end + self.left.min(most).min(GROWTH);
         let mut held = std::mem::take(&mut self.held);
-        held.resize(old + most, 0);
-        let result = self.body(source, &mut held[old..]);
-        held.truncate(old + *result.as_ref().unwrap_or(&0));
+        // Room that was made once is not made again, however little comes at a time.
+        if held.len() < end {
+            held.resize(end, 0);
+        }
+        let result = self.body(source, &mut held[self.held_end..end]);
         self.held = held;
+        self.held_end += *result.as_ref().unwrap_or(&0);
         result.map(drop)
     }
 
@@ -380,7 +398,7 @@ impl Inbox {
         to: &mut [u8],
     ) -> Result<Peeked, Errno> {
         const NOTHING: Peeked = Peeked { read: 0, available: 0, left_in_message: 0, something: false };
-        let held = self.held.len() - self.served;
+        let held = self.holds();
         let rest = match kind {
             Framing::Bytes => usize::MAX,
             Framing::Messages if self.open && self.left == 0 && !self.follows => 0,
@@ -434,3 +452,6 @@ pub(super) enum Framing {
     Bytes,
     Messages,
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,6 +61,7 @@
 //!
 //! [`asynchronous`] has the same within tokio.
 
+pub mod asynchronous;
 mod call;
 mod client;
 mod control;

@@ -49,7 +49,8 @@ pub struct PipeServer {
 #[derive(Debug, Clone)]
 pub struct ServerBuilder {
     listen: Listen,
-    too_long: Option<&'static str>,
+    /// What was given and cannot be.
+    wrong: Option<String>,
     socket: Option<PathBuf>,
     patience: Duration,
 }
@@ -72,7 +73,7 @@ impl PipeServer {
             rpc: None,
             listening: Some(1),
         };
-        ServerBuilder { listen, too_long: None, socket: None, patience: PATIENCE }
+        ServerBuilder { listen, wrong: None, socket: None, patience: PATIENCE }
     }
 
     /// Waits for a client. 995 if none will come: the connection to the host is lost; 231 if other processes have all the instances there
@@ -162,6 +163,9 @@ impl ServerBuilder {
     /// The most instances there may be, of all servers together: 1 to 254. Who creates the pipe first decides it.
     pub fn instances(mut self, most: u32) -> ServerBuilder {
         self.listen.instances_max = Some(most);
+        if !(1..=INSTANCES_MAX).contains(&most) {
+            self.wrong = Some(format!("a pipe cannot be limited to {most} instances: 1 to 254 are possible"));
+        }
         self
     }
 
@@ -187,7 +191,7 @@ impl ServerBuilder {
     pub fn default_timeout(mut self, time: Duration) -> ServerBuilder {
         match u32::try_from(time.as_micros().div_ceil(1000)) {
             Ok(milliseconds) => self.listen.default_timeout_ms = Some(milliseconds),
-            Err(_) => self.too_long = Some("the default timeout is longer than 49 days"),
+            Err(_) => self.wrong = Some("a default timeout cannot be longer than 49 days".to_owned()),
         }
         self
     }
@@ -243,16 +247,7 @@ impl ServerBuilder {
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
-        if let Some(message) = self.too_long {
-            return Err(Error::new(Code::InvalidParameter, message));
-        }
-        match self.listen.instances_max {
-            Some(most) if most > INSTANCES_MAX => {
-                let message = format!("a pipe cannot be limited to {most} instances: 1 to 254 are possible");
-                Err(Error::new(Code::InvalidParameter, message).with_hint("`unlimited()` allows any number"))
-            }
-            _ => Ok(()),
-        }
+        self.wrong.as_ref().map_or(Ok(()), |message| Err(Error::new(Code::InvalidParameter, message)))
     }
 
     pub(super) fn path(&self) -> PathBuf {

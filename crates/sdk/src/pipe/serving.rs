@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::{Errno, retry_on_intr};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{SendFlags, Shutdown, send, shutdown};
 use session0_api::pipe::control::{FromHost, FromServer};
 use session0_api::pipe::{Access, Impersonation, Listening, Peer, PipeType};
@@ -68,7 +69,10 @@ impl Serving {
         if about.kind == PipeType::Unknown {
             return Err(not_known("a type of pipe"));
         }
-        rustix::net::sockopt::set_socket_timeout(&socket, rustix::net::sockopt::Timeout::Recv, None)
+        // The thread waits for the host as long as it takes; what is said to it is off this end long before it would be late.
+        rustix::io::ioctl_fionbio(&socket, false)
+            .and_then(|()| set_socket_timeout(&socket, Timeout::Recv, None))
+            .and_then(|()| set_socket_timeout(&socket, Timeout::Send, Some(crate::connect::SEND_WAIT)))
             .map_err(|error| Error::system("prepare the connection to the host", error))?;
         let counts = Counts {
             limit: about.instances_max,
@@ -246,15 +250,22 @@ impl Serving {
             return Err(lost("the server was closed"));
         }
         let Counts { listening, connected, refused, .. } = state.counts;
-        if refused && listening == 0 && connected == 0 {
-            if *asked == Asked::Already {
-                let message = format!("{} has as many instances as it may have", self.about.name);
-                return Err(Error::new(Code::PipeBusy, message)
-                    .with_hint("another process serves it too; `s0 pipe list` shows who"));
+        if refused && listening == 0 {
+            match *asked {
+                // What was refused may be possible since: another server's instances may be gone.
+                Asked::Not => {
+                    *asked = Asked::Already;
+                    state.counts.refused = false;
+                    self.announce(state);
+                }
+                Asked::Already if connected == 0 => {
+                    let message = format!("{} has as many instances as it may have", self.about.name);
+                    return Err(Error::new(Code::PipeBusy, message)
+                        .with_hint("another process serves it too; `s0 pipe list` shows who"));
+                }
+                // One that is closed here makes room.
+                Asked::Already => {}
             }
-            *asked = Asked::Already;
-            state.counts.refused = false;
-            self.announce(state);
         }
         Ok(Found::Nobody)
     }

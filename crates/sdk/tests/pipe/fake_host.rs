@@ -5,7 +5,7 @@ use std::io::{IoSlice, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -25,8 +25,8 @@ pub struct Rules {
     pub silent: bool,
     /// Every call is refused: name and code.
     pub refuse: Option<(&'static str, u32)>,
-    /// What comes right behind the answer to `Open`, and whether a descriptor comes with it.
-    pub behind: Option<(Vec<u8>, bool)>,
+    /// What comes right behind the answer to `Open`.
+    pub behind: Option<(Vec<u8>, Option<OwnedFd>)>,
     pub listening_max: u32,
     /// Who every client is said to be.
     pub client: Option<Peer>,
@@ -312,11 +312,10 @@ impl Inner {
         let (ours, theirs) = UnixStream::pair().expect("a pair");
         let mut answer = reply(&opened);
         let end: OwnedFd = if upgrade {
-            let null = std::fs::File::open("/dev/null").expect("open");
-            let null_fd = null.as_fd();
             let (more, with) = behind.unwrap_or_default();
             answer.extend(more);
-            send(stream, &answer, if with { std::slice::from_ref(&null_fd) } else { &[] });
+            let with: Vec<BorrowedFd<'_>> = with.iter().map(AsFd::as_fd).collect();
+            send(stream, &answer, &with);
             stream.try_clone().expect("clone").into()
         } else {
             send(stream, &answer, &[theirs.as_fd()]);
@@ -407,6 +406,16 @@ impl Inner {
     }
 }
 
+fn access(direction: &Value, asked: &Value) -> Access {
+    match serde_json::from_value(direction.clone()).expect("a direction") {
+        Direction::Inbound => Access::Write,
+        Direction::Outbound => Access::Read,
+        _ => asked
+            .get("access")
+            .map_or(Access::Duplex, |access| serde_json::from_value(access.clone()).expect("an access")),
+    }
+}
+
 fn own_peer(stream: &UnixStream) -> Peer {
     let credentials = rustix::net::sockopt::socket_peercred(stream).expect("credentials");
     Peer {
@@ -429,9 +438,4 @@ pub fn connected(
     let client = host.client("echo").open().expect("open");
     let instance = server.accept().expect("accept");
     (server, instance, client)
-}
-
-/// A place where nobody listens.
-pub fn nowhere() -> &'static Path {
-    Path::new("/nonexistent/session0/api")
 }
