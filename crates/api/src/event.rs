@@ -53,6 +53,8 @@ pub enum EventKind {
     AccountsBroken,
     /// A call of `uid` was refused because its control group is not that of the listener's `session`.
     IdentityRefused,
+    /// A program of `uid` in `session` may not serve `pipe` because of `reason`: the name is another's.
+    PipeRefused,
     /// An event this reader does not know yet; its text says what it is.
     #[serde(other)]
     #[zlink(skip)]
@@ -111,4 +113,7 @@ pub struct Event {
     /// The account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// The pipe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipe: Option<String>,
 }

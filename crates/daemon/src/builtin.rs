@@ -42,6 +42,7 @@ pub fn logger(program: &Path, settings: &Settings) -> Option<Definition> {
         watchdog: None,
         owner: Owner::Builtin,
         control: Grant::default(),
+        pipes: Vec::new(),
         account: format!("uid {uid}"),
         plan: LaunchPlan {
             arguments: arguments.into(),

@@ -9,11 +9,15 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use session0_api::pipe::Peer;
 use session0_model::access::Caller;
 use session0_model::event::Event;
 use session0_model::id::{LaunchId, LogonId, RequestId, SESSION_ZERO, ServiceName, SessionId, ViewerId};
 use session0_model::logon::name::AccountName;
 use session0_model::logon::wire::ToLogon;
+use session0_model::pipe::access::AccessList;
+use session0_model::pipe::id::{InstanceId, ServerId};
+use session0_model::pipe::request::Opened;
 use session0_model::system::{ExitReason, Input, Refusal, Reply, Request, System};
 use session0_model::time::Time;
 use session0_sys::facility::{Probe, Without};
@@ -29,6 +33,7 @@ use crate::event::Events;
 use crate::identity;
 use crate::message;
 use crate::notify::Deferred;
+use crate::pipe::{self, Pipes};
 use crate::session::{Place, Session};
 use crate::viewer::Viewer;
 use crate::{clock, conversation, executor};
@@ -67,6 +72,8 @@ pub struct State {
     pub deferred: Vec<Deferred>,
     /// Held display connections.
     pub held: usize,
+    /// Named pipes.
+    pub pipes: Pipes,
     /// What was dropped.
     pub dropped: Dropped,
     /// Clients that wait for a reply.
@@ -112,6 +119,7 @@ impl State {
             outside: None,
             deferred: Vec::new(),
             held: 0,
+            pipes: Pipes::default(),
             dropped: Dropped::default(),
             pending: HashMap::new(),
             replies: Vec::new(),
@@ -290,7 +298,7 @@ impl Core {
         }
     }
 
-    fn begin(&self, caller: Caller, request: Request) -> (Asked, oneshot::Receiver<Result<Reply, Refusal>>) {
+    fn begin(&self, caller: Caller, request: Request) -> Asked {
         let (client, answer) = oneshot::channel();
         let id = self.with(|state| {
             state.request += 1;
@@ -299,7 +307,16 @@ impl Core {
             id
         });
         self.take([Input::Request { id, caller, request }]);
-        (Asked { core: self.clone(), id, answered: false }, answer)
+        Asked { core: self.clone(), id, answer, answered: false }
+    }
+
+    /// An answer that nobody takes any more: what it gave is taken back.
+    fn unanswered(&self, result: Result<Reply, Refusal>) {
+        match result {
+            Ok(Reply::PipeOpened(opened)) => self.not_taken(opened.server, opened.instance),
+            Ok(Reply::PipeListening(listening)) => self.serve_pipe(listening.server, None),
+            _ => {}
+        }
     }
 }
 
@@ -307,6 +324,7 @@ impl Core {
 struct Asked {
     core: Core,
     id: RequestId,
+    answer: oneshot::Receiver<Result<Reply, Refusal>>,
     /// Whoever asked has the answer.
     answered: bool,
 }
@@ -323,14 +341,16 @@ impl Drop for Asked {
         });
         if waited {
             self.core.take([Input::Abandoned(self.id)]);
+        } else if let Ok(result) = self.answer.try_recv() {
+            self.core.unanswered(result);
         }
     }
 }
 
 impl Host for Core {
     async fn request(&self, caller: Caller, request: Request) -> Result<Reply, Refusal> {
-        let (mut asked, answer) = self.begin(caller, request);
-        let answer = answer.await;
+        let mut asked = self.begin(caller, request);
+        let answer = (&mut asked.answer).await;
         asked.answered = true;
         // Without an answer the daemon ends: an ordered shutdown has answered everybody before that.
         answer.unwrap_or(Err(Refusal::ShutdownInProgress))
@@ -382,6 +402,27 @@ impl Host for Core {
         crate::config::built_in_uid(&self.with(|state| state.place.paths.published_accounts()), account)
     }
 
+    fn access_list(&self, texts: &[String]) -> Result<AccessList, String> {
+        let published = self.with(|state| state.place.paths.published_accounts());
+        crate::config::access_list(texts, &crate::config::Accounts::load(Some(&published)))
+    }
+
+    fn peer(&self, caller: &Caller) -> Peer {
+        self.with(|state| pipe::names::peer(state, caller))
+    }
+
+    fn hand_over(&self, opened: Opened, caller: &Caller, socket: OwnedFd) {
+        pipe::server::hand_over(self, &opened, caller, socket);
+    }
+
+    fn not_taken(&self, server: ServerId, instance: InstanceId) {
+        self.take([Input::PipeLost { server, instance }]);
+    }
+
+    fn serve_pipe(&self, server: ServerId, socket: Option<OwnedFd>) {
+        pipe::server::serve(self, server, socket);
+    }
+
     fn degraded(&self) -> Vec<(String, String)> {
         // Whatever is missing was accepted: without that the daemon does not start. What nobody need accept is for doctor.
         let accepted = |probe: &&Probe| !probe.found && probe.without != Without::Always;
@@ -402,7 +443,7 @@ impl Host for Core {
             let mismatch = caller.as_ref().err().and_then(io::Error::get_ref);
             if let Some(mismatch) = mismatch.and_then(|error| error.downcast_ref::<identity::Mismatch>()) {
                 let session = match door {
-                    Door::Outside => None,
+                    Door::Outside | Door::Pipe => None,
                     Door::Session(session) => Some(session),
                 };
                 let event = Event::IdentityRefused { session, uid: mismatch.uid };

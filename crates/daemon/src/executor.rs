@@ -5,10 +5,10 @@ use session0_model::id::{LaunchId, SESSION_ZERO, ServiceName, SessionId};
 use session0_model::launch::plan::Role;
 use session0_model::launch::wire::ToInit;
 use session0_model::session::{Isolation, RECORD};
-use session0_model::system::{Effect, Input};
+use session0_model::system::{Effect, Input, Reply};
 
 use crate::core::{Core, Exit, State};
-use crate::{clock, conversation, join, load, logs, message, program, session, viewer};
+use crate::{clock, conversation, join, load, logs, message, pipe, program, session, viewer};
 
 /// Performs one effect. What comes of it is put behind the inputs that wait, or comes later.
 pub fn perform(core: &Core, state: &mut State, effect: Effect) {
@@ -62,7 +62,16 @@ pub fn perform(core: &Core, state: &mut State, effect: Effect) {
                 say(state, &ToInit::Acknowledge { through });
             }
         }
-        Effect::Reply { id, result } => state.replies.push((id, result)),
+        Effect::BindPipe(name) => pipe::door::bind(core, state, name),
+        Effect::UnbindPipe(name) => pipe::door::unbind(state, &name),
+        Effect::TellPipeServer { server, tell } => pipe::server::tell(state, server, tell),
+        Effect::DropPipeServer(server) => pipe::server::drop(state, server),
+        Effect::Reply { id, result } => {
+            if let Ok(Reply::PipeListening(listening)) = &result {
+                pipe::server::expect(state, listening.server);
+            }
+            state.replies.push((id, result));
+        }
         Effect::Emit(event) => emit(state, event),
         Effect::LoadConfiguration => {
             let configuration = load::again(state);

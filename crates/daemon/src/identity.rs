@@ -11,7 +11,8 @@ use crate::api::host::Door;
 use crate::core::State;
 use crate::session::{Member, Session};
 
-/// Verifies the peer of a connection that came through `door`: its control group must be where the door is.
+/// Verifies the peer of a connection that came through `door`: its control group must be where the door is. A pipe's socket is
+/// everybody's: there the control group alone says where the peer is.
 pub fn identify(state: &mut State, door: Door, socket: BorrowedFd<'_>) -> io::Result<Caller> {
     let peer = session0_sys::peer::credentials(socket)?;
     let pidfd = session0_sys::peer::pidfd(socket)?;
@@ -19,11 +20,14 @@ pub fn identify(state: &mut State, door: Door, socket: BorrowedFd<'_>) -> io::Re
     let mut groups = vec![peer.gid];
     groups.extend(session0_sys::peer::groups(socket)?);
     let found = find(state, door, group)?;
+    let in_session = |(id, member): (SessionId, Member)| Origin::Session {
+        id,
+        service: (id == SESSION_ZERO).then(|| service(&member)).flatten(),
+    };
     let origin = match (door, found) {
+        (Door::Pipe, found) => found.map_or(Origin::Outside, in_session),
         (Door::Outside, None) => Origin::Outside,
-        (Door::Session(door), Some((id, member))) if id == door => {
-            Origin::Session { id, service: (id == SESSION_ZERO).then(|| service(&member)).flatten() }
-        }
+        (Door::Session(door), Some((id, member))) if id == door => in_session((id, member)),
         _ => return Err(io::Error::new(io::ErrorKind::PermissionDenied, Mismatch { uid: peer.uid })),
     };
     Ok(Caller { origin, uid: peer.uid, groups, pid: peer.pid })
@@ -32,7 +36,7 @@ pub fn identify(state: &mut State, door: Door, socket: BorrowedFd<'_>) -> io::Re
 /// The session a control group is in, and who of it. Its own door's is looked at first; to be outside is to be in none.
 fn find(state: &mut State, door: Door, group: u64) -> io::Result<Option<(SessionId, Member)>> {
     let first = match door {
-        Door::Outside => SESSION_ZERO,
+        Door::Outside | Door::Pipe => SESSION_ZERO,
         Door::Session(id) => id,
     };
     if let Some(session) = state.live_mut(first)

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use session0_model::id::{LaunchId, SESSION_ZERO, ServiceName, SessionId};
 use session0_model::launch::plan::Elevation;
-use session0_model::launch::session_plan::{SessionKind, SessionPlan, Shown};
+use session0_model::launch::session_plan::{Doors, SessionKind, SessionPlan, Shown};
 use session0_model::launch::wire::{FromInit, ToInit, key};
 use session0_model::service::definition::Definition;
 use session0_model::session::program::launch_of_unit;
@@ -19,7 +19,7 @@ use crate::core::{Core, State};
 use crate::executor::unit;
 use crate::link::{Incoming, Message};
 use crate::session::{self, Joined, Making};
-use crate::{api, message, notify, program, tripwire};
+use crate::{api, message, notify, pipe, program, tripwire};
 
 /// Ends a session, also one that is just being made.
 pub fn end(core: &Core, state: &mut State, session: SessionId) {
@@ -81,7 +81,8 @@ fn making(state: &State, session: SessionId) -> Making {
         SessionKind::Services | SessionKind::Xp(_) => state.settings.session_limits,
         SessionKind::User(_) => state.settings.users.limits,
     };
-    Making { limits, plan: plan(state, session, &kind), kind }
+    let doors = Doors { pipes: state.place.paths.pipes().to_string_lossy().into_owned() };
+    Making { limits, plan: plan(state, session, &kind), kind, doors }
 }
 
 /// What users see of the host: homes where they are not the machine's own, and what services expose.
@@ -144,6 +145,7 @@ pub fn join(core: &Core, id: SessionId, joined: Joined) {
                 session.link.say_with(&ToInit::Keep { key: OUTSIDE.to_owned() }, vec![outside]);
             }
             state.session = Some(session);
+            pipe::keep_all(state);
         } else {
             state.users.insert(id, session);
         }

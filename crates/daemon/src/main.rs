@@ -30,6 +30,7 @@ mod message;
 mod notify;
 mod offline;
 mod paths;
+mod pipe;
 mod program;
 mod readiness;
 mod run;

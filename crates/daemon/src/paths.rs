@@ -48,6 +48,11 @@ impl Paths {
         self.run().join("expose")
     }
 
+    /// Sockets of named pipes, which every session sees.
+    pub fn pipes(&self) -> PathBuf {
+        self.run().join("pipe")
+    }
+
     /// Built-in accounts, with the hashes of their passwords: not for us to read.
     pub fn accounts(&self) -> PathBuf {
         self.configuration().join("accounts.toml")

@@ -20,7 +20,7 @@ use crate::config::Loaded;
 use crate::core::{Core, Exit, State};
 use crate::paths::{NEXT_SESSION, Paths};
 use crate::session::{self, Joined, Place};
-use crate::{api, config, facility, join, load, message, viewer};
+use crate::{api, config, facility, join, load, message, pipe, viewer};
 
 /// Down, as asked.
 const DOWN: u8 = 0;
@@ -75,13 +75,14 @@ fn start(root: &Path) -> Result<u8, Failure> {
     let directories = directories(&paths).map_err(|fault| Failure::Refused(fault.to_string()))?;
     let _lock = only_one(&paths)?;
     let session_last = session_last(&paths, &directories)?;
+    // What the configuration allows depends on it.
+    let _ = process::raise_open_files();
     let loaded = config::load(&paths);
     load::say(&loaded);
     let (facilities, doubt) = doubts(&loaded);
     let Programs { init, logon, logger } = programs()?;
     let base = Base::open(&root).map_err(no_groups)?;
     let place = Place { paths, base, init, logon, facilities };
-    let _ = process::raise_open_files();
     // If not, the first start says why.
     let _ = spawn::reserve_low();
     capability::trim(capability::DAEMON).context("give up capabilities of", "session0d")?;
@@ -137,9 +138,9 @@ fn harmless() -> Result<(), Fault> {
 fn directories(paths: &Paths) -> Result<OwnedFd, Fault> {
     let run = files::make_directory(&paths.run(), 0o755)?;
     files::make_directory(&paths.inits(), 0o700)?;
-    for path in
-        [paths.expose(), paths.configuration(), paths.services(), paths.log(), paths.library(), paths.state()]
-    {
+    let seen = [paths.expose(), paths.pipes()];
+    let ours = [paths.configuration(), paths.services(), paths.log(), paths.library(), paths.state()];
+    for path in seen.into_iter().chain(ours) {
         files::make_directory(&path, 0o755)?;
     }
     if !paths.machine() {
@@ -304,7 +305,9 @@ fn begin(
         join::join(core, id, joined);
         sessions.push((id, recovered));
     }
+    pipe::adopt(core);
     core.take([Input::Start { configuration, recovered, sessions, session_last }]);
+    pipe::settle(core);
     watch_viewers(core);
 }
 
@@ -403,7 +406,10 @@ async fn leave(core: &Core, exit: Exit) -> u8 {
         Exit::Broken => BROKEN,
         Exit::Asked(ExitReason::Upgrade) => AGAIN,
         Exit::Asked(ExitReason::Down) => {
-            let place = core.with(|state| state.place.clone());
+            let place = core.with(|state| {
+                pipe::close_all(state);
+                state.place.clone()
+            });
             for path in [place.paths.api(), place.socket(SESSION_ZERO)] {
                 let _ = std::fs::remove_file(path);
             }

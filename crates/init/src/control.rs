@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use rustix::event::epoll::EventFlags;
 use session0_model::launch::wire::{self, FromInit, PROTOCOL, PROTOCOL_OLDEST};
@@ -34,7 +35,7 @@ pub enum Stage {
 /// A packet not sent yet.
 struct Outgoing {
     bytes: Vec<u8>,
-    descriptors: Vec<OwnedFd>,
+    descriptors: Vec<Rc<OwnedFd>>,
 }
 
 /// Several messages go into one packet up to this size.
@@ -43,6 +44,10 @@ const BATCH_BYTES: usize = 32 * 1024;
 /// What may wait to be sent beyond the replay. A daemon that reads so little is broken: it is cut off, and what it
 /// missed is said to the next one.
 const QUEUE_BYTES_MAX: usize = 4 << 20;
+
+/// A daemon that reads as fast as we write would otherwise keep us from reaping until a replay of thirty thousand
+/// descriptors is over.
+const PACKETS_IN_A_TURN: usize = 512;
 
 /// One daemon.
 pub struct Control {
@@ -96,7 +101,7 @@ impl Control {
     }
 
     /// To be said with descriptors, in a packet of its own.
-    pub fn say_with(&mut self, message: &FromInit, descriptors: Vec<OwnedFd>) {
+    pub fn say_with(&mut self, message: &FromInit, descriptors: Vec<Rc<OwnedFd>>) {
         let mut bytes = Vec::new();
         wire::encode(message, &mut bytes);
         self.queued_bytes += bytes.len();
@@ -109,11 +114,13 @@ impl Control {
         self.queued_bytes_max = self.queued_bytes + QUEUE_BYTES_MAX;
     }
 
-    /// Sends what the daemon takes now. An error: the daemon is gone or broken.
+    /// Sends what the daemon takes now, and not more than [`PACKETS_IN_A_TURN`]. An error: the daemon is gone or broken.
     pub fn flush(&mut self, poll: &Poll) -> io::Result<()> {
-        while let Some(first) = self.queue.front() {
+        for _ in 0..PACKETS_IN_A_TURN {
+            let Some(first) = self.queue.front() else { break };
             debug_assert!(first.bytes.len() <= PACKET_MAX);
-            let descriptors: Vec<BorrowedFd<'_>> = first.descriptors.iter().map(AsFd::as_fd).collect();
+            let descriptors: Vec<BorrowedFd<'_>> =
+                first.descriptors.iter().map(|kept| kept.as_fd()).collect();
             match packet::send(self.socket.as_fd(), &first.bytes, &descriptors)? {
                 Sent::Later => break,
                 Sent::All => {

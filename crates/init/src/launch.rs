@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use rustix::event::epoll::EventFlags;
 use session0_model::id::LaunchId;
@@ -10,7 +11,7 @@ use session0_model::launch::exit::{ExitStatus, LaunchFailure, LaunchPhase, Usage
 use session0_model::launch::plan::{LaunchPlan, Role, Size, Streams};
 use session0_model::launch::wire::{FromInit, Remains, SignalTo, key};
 use session0_model::time::Time;
-use session0_sys::launch::{Outcome, Place, Standard, failure, outcome};
+use session0_sys::launch::{Outcome, Place, Standard, Table, failure, outcome};
 use session0_sys::reaper::Reaped;
 use session0_sys::terminal::{self, Terminal};
 use session0_sys::{packet, pidfd, pipe, process};
@@ -141,7 +142,7 @@ impl Init {
         let Terminal { master, slave } =
             terminal::open(size, plan.uid).map_err(during(LaunchPhase::Output))?;
         let ends = vec![master.try_clone().map_err(during(LaunchPhase::Output))?];
-        let kept = self.store.keep(terminal_key(launch), master);
+        let kept = self.store.keep(terminal_key(launch), Rc::new(master));
         kept.map_err(|_| failure(LaunchPhase::Output, rustix::io::Errno::MFILE.raw_os_error()))?;
         let given = Given { standard: Standard::Terminal(slave.as_fd()), extra: &[], program: None, ends };
         let cloned = self.clone_child(launch, name, plan, given);
@@ -251,7 +252,8 @@ impl Init {
             return Err(failure(LaunchPhase::Group, rustix::io::Errno::NXIO.raw_os_error()));
         };
         let Given { standard, extra, program, ends } = given;
-        let place = Place { group: groups.v2(), v1: groups.v1(), standard, extra, program };
+        let table = if self.store.keeps_few() { Table::Whole } else { Table::Low };
+        let place = Place { group: groups.v2(), v1: groups.v1(), standard, extra, program, table };
         let child = session.launcher.start(plan, &place)?;
         // From here on there is a child: errors must not make it be forgotten.
         self.launches.by_pid.insert(child.pid, launch);
@@ -328,7 +330,7 @@ impl Init {
             && self.talking()
             && let Some(control) = &mut self.control
         {
-            control.say_with(&FromInit::Streams { launch }, ends);
+            control.say_with(&FromInit::Streams { launch }, ends.into_iter().map(Rc::new).collect());
         }
     }
 

@@ -1,8 +1,9 @@
 //! What the daemon says, done.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
-use session0_model::launch::session_plan::{SessionKind, SessionPlan, UserPlan};
+use session0_model::launch::session_plan::{Doors, SessionKind, SessionPlan, UserPlan};
 use session0_model::launch::wire::{self, FromInit, PROTOCOL_OLDEST, ToInit};
 use session0_sys::launch::Launcher;
 use session0_sys::process;
@@ -39,7 +40,7 @@ impl Init {
             (ToInit::Hello { .. }, _) | (_, None | Some(Stage::Greeting)) => return Err(Nonsense),
             (message, Some(Stage::Settling { .. } | Stage::Talking)) => match message {
                 ToInit::Hello { .. } => return Err(Nonsense),
-                ToInit::Prepare(plan) => self.prepare(&plan, &SessionKind::Services)?,
+                ToInit::Prepare(plan) => self.prepare(&plan, &SessionKind::Services, None)?,
                 ToInit::Launch { launch, unit, plan } => self.launch(launch, &unit, &plan),
                 ToInit::Signal { launch, signal, to } => self.signal(launch, signal, to),
                 ToInit::Kill { unit } => self.kill(&unit),
@@ -48,14 +49,15 @@ impl Init {
                 ToInit::Unstore { key } => self.store.unstore(&key),
                 ToInit::Keep { key } => {
                     let descriptor = descriptors.next().ok_or(Nonsense)?;
-                    self.store.keep(key, descriptor).map_err(|_| Nonsense)?;
+                    let descriptor = self.store.aside(descriptor);
+                    self.store.keep(key, Rc::new(descriptor)).map_err(|_| Nonsense)?;
                 }
                 ToInit::Release { key } => self.store.release(&key),
                 ToInit::Acknowledge { through } => self.exits.acknowledge(through),
                 ToInit::Forget { unit } => self.forget(&unit),
                 ToInit::LogDirectory => self.log_directory = Some(descriptors.next().ok_or(Nonsense)?),
                 ToInit::LoggerProgram => self.logger_program = Some(descriptors.next().ok_or(Nonsense)?),
-                ToInit::PrepareKind { plan, kind } => self.prepare(&plan, &kind)?,
+                ToInit::PrepareKind { plan, kind } => self.prepare(&plan, &kind, None)?,
                 ToInit::Enter(plan) => {
                     let passwd = descriptors.next().ok_or(Nonsense)?;
                     let group = descriptors.next().ok_or(Nonsense)?;
@@ -64,6 +66,7 @@ impl Init {
                 ToInit::LaunchWith { launch, unit, plan, streams } => {
                     self.launch_with(launch, &unit, &plan, streams);
                 }
+                ToInit::PrepareWith { plan, kind, doors } => self.prepare(&plan, &kind, Some(&doors))?,
             },
         }
         Ok(())
@@ -90,10 +93,7 @@ impl Init {
             control.say(&FromInit::Stored { key: key.clone(), bytes: bytes.clone() });
         }
         for (key, descriptor) in self.store.kept() {
-            match descriptor.try_clone_to_owned() {
-                Ok(duplicate) => control.say_with(&FromInit::Kept { key: key.clone() }, vec![duplicate]),
-                Err(error) => complain!("session0-init: cannot duplicate what is kept as {key}: {error}"),
-            }
+            control.say_with(&FromInit::Kept { key: key.clone() }, vec![descriptor.clone()]);
         }
         for (launch, entry) in &mut self.launches.table {
             let at = match &mut entry.state {
@@ -114,11 +114,16 @@ impl Init {
         control.replayed();
     }
 
-    fn prepare(&mut self, plan: &SessionPlan, kind: &SessionKind) -> Result<(), Nonsense> {
+    fn prepare(
+        &mut self,
+        plan: &SessionPlan,
+        kind: &SessionKind,
+        doors: Option<&Doors>,
+    ) -> Result<(), Nonsense> {
         if self.session_made.is_some() || plan.session != self.session {
             return Err(Nonsense);
         }
-        let prepared = match session::prepare(plan, kind) {
+        let prepared = match session::prepare(plan, kind, doors) {
             Ok(prepared) => prepared,
             Err(fault) => {
                 complain!("session0-init {}: {fault}", self.session);
@@ -140,9 +145,9 @@ impl Init {
         };
         self.session_made = Some(SessionMade { facilities, launcher, syslog, not_entered });
         for (key, descriptor) in prepared.kept {
+            let descriptor = Rc::new(descriptor);
             if let Some(control) = &mut self.control {
-                let duplicate = descriptor.try_clone().map_err(|_| Nonsense)?;
-                control.say_with(&FromInit::Kept { key: key.clone() }, vec![duplicate]);
+                control.say_with(&FromInit::Kept { key: key.clone() }, vec![descriptor.clone()]);
             }
             self.store.keep(key, descriptor).map_err(|_| Nonsense)?;
         }

@@ -1,16 +1,22 @@
 //! What init remembers for its daemon, without looking at it.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
-use session0_model::limit::{KEPT_DESCRIPTORS_MAX, RECORD_MAX, RECORDS_MAX};
+use session0_model::limit::{KEPT_DESCRIPTORS_MAX, RECORD_MAX, RECORDS_MAX, SERVICES_MAX};
 
-/// Bytes by key, and descriptors by key in the order they came.
+/// Bytes by key, and descriptors by key: what waits to be sent shares them, so that a replay opens none.
 #[derive(Default)]
 pub struct Store {
     records: BTreeMap<String, Vec<u8>>,
-    kept: Vec<(String, OwnedFd)>,
+    kept: BTreeMap<String, Rc<OwnedFd>>,
 }
+
+/// The descriptors of a host that serves no pipes, and of some. A copy of so many takes as long as the thread that avoids it.
+const FEW: usize = 256;
+/// Below are those of all units, and what a launch needs for a moment.
+const ASIDE: i32 = 4 * SERVICES_MAX as i32;
 
 /// The daemon asked for more than the limits of the model: it is broken, and is cut off.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,21 +41,34 @@ impl Store {
     }
 
     /// Keeps a descriptor.
-    pub fn keep(&mut self, key: String, descriptor: OwnedFd) -> Result<(), TooMuch> {
-        if let Some((_, kept)) = self.kept.iter_mut().find(|(known, _)| *known == key) {
-            *kept = descriptor;
-            return Ok(());
-        }
-        if self.kept.len() >= KEPT_DESCRIPTORS_MAX || key.len() > RECORD_MAX {
+    pub fn keep(&mut self, key: String, descriptor: Rc<OwnedFd>) -> Result<(), TooMuch> {
+        let full = self.kept.len() >= KEPT_DESCRIPTORS_MAX && !self.kept.contains_key(&key);
+        if full || key.len() > RECORD_MAX {
             return Err(TooMuch);
         }
-        self.kept.push((key, descriptor));
+        self.kept.insert(key, descriptor);
         Ok(())
+    }
+
+    /// Whether so few descriptors are kept that a launch does not feel them.
+    pub fn keeps_few(&self) -> bool {
+        self.kept.len() < FEW
+    }
+
+    /// A descriptor that is to be kept, out of the way of launches, where there are many: a child that gets only low numbers
+    /// ([`session0_sys::launch::Table`]) then gets none of these. Without room up there it stays where it is.
+    pub fn aside(&self, descriptor: OwnedFd) -> OwnedFd {
+        if self.keeps_few() {
+            return descriptor;
+        }
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let half = limit.and_then(|limit| i32::try_from(limit / 2).ok()).unwrap_or(ASIDE);
+        rustix::io::fcntl_dupfd_cloexec(&descriptor, half.min(ASIDE)).unwrap_or(descriptor)
     }
 
     /// Closes a descriptor.
     pub fn release(&mut self, key: &str) {
-        self.kept.retain(|(known, _)| known != key);
+        self.kept.remove(key);
     }
 
     /// All bytes.
@@ -58,8 +77,8 @@ impl Store {
     }
 
     /// All descriptors.
-    pub fn kept(&self) -> impl Iterator<Item = (&String, BorrowedFd<'_>)> {
-        self.kept.iter().map(|(key, descriptor)| (key, descriptor.as_fd()))
+    pub fn kept(&self) -> impl Iterator<Item = (&String, &Rc<OwnedFd>)> {
+        self.kept.iter()
     }
 }
 
@@ -77,13 +96,16 @@ mod tests {
         assert_eq!(store.store("one more".into(), vec![]), Err(TooMuch));
         store.store("0".into(), vec![2]).unwrap();
         assert_eq!(store.records().find(|(key, _)| *key == "0").unwrap().1, &vec![2]);
-        let null = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+        // One for all keys: a test may not open so many.
+        let null = Rc::new(OwnedFd::from(std::fs::File::open("/dev/null").unwrap()));
         for number in 0..KEPT_DESCRIPTORS_MAX {
-            store.keep(number.to_string(), null()).unwrap();
+            store.keep(number.to_string(), null.clone()).unwrap();
         }
-        assert_eq!(store.keep("one more".into(), null()), Err(TooMuch));
-        store.keep("0".into(), null()).unwrap();
+        assert_eq!(store.keep("one more".into(), null.clone()), Err(TooMuch));
+        store.keep("0".into(), null.clone()).unwrap();
         store.release("0");
         assert_eq!(store.kept().count(), KEPT_DESCRIPTORS_MAX - 1);
+        drop(store);
+        assert_eq!(Rc::strong_count(&null), 1, "what is released or replaced is closed");
     }
 }

@@ -289,3 +289,66 @@ fn directories_are_made_owned_and_exposed() {
     assert_eq!(text.matches("drwxrwxrwt").count(), 3, "{text}");
     assert_eq!(std::fs::read_to_string(host.directory.join("expose/shared/file")).unwrap(), "hello\n");
 }
+
+/// What each attempt to change the directory of pipes ends with, as a number.
+const CHANGE: &str = r#"perl -MSocket -e '
+    sub try { $! = 0; print shift->() ? "done " : $!+0 . " " }
+    my ($there, $new) = ("/run/session0/pipe/later", "/run/session0/pipe/new");
+    try(sub { unlink $there }); try(sub { rename $there, $new }); try(sub { chmod 0600, $there });
+    try(sub { chown 1, 1, $there }); try(sub { open(F, ">", $new) }); try(sub { mkdir $new });
+    try(sub { symlink "x", $new }); try(sub { chmod 0777, "/run/session0/pipe" });
+    try(sub { socket(S, 1, 1, 0) && bind(S, sockaddr_un($new)) })'"#;
+
+/// Connects to a pipe's socket as a client does.
+const CONNECT: &str = "perl -MSocket -e 'socket(S, 1, 1, 0); print connect(S, sockaddr_un(\"/run/session0/pipe/later\")) ? \"connected\" : $!'";
+
+/// A socket that anybody may connect to, bound while the session is there.
+fn bind_later(host: &Host) -> std::os::unix::net::UnixListener {
+    let path = host.directory.join("pipe/later");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    listener
+}
+
+#[test]
+fn sockets_of_pipes_appear_in_every_session_and_nobody_there_changes_them() {
+    if !root("sockets_of_pipes_appear_in_every_session_and_nobody_there_changes_them") {
+        return;
+    }
+    let erofs = "30 ".repeat(9);
+    let mut services = Host::prepared();
+    let _listener = bind_later(&services);
+    let connected = services.shell_with("client", CONNECT, |plan| {
+        (plan.uid, plan.gid, plan.capabilities) = (64001, 64001, 0);
+    });
+    assert_eq!(connected, "connected");
+    assert_eq!(services.shell("root", CHANGE), erofs);
+    let again = services.shell("again", "mount -o remount,bind,rw /run/session0/pipe && echo remounted");
+    assert!(!again.contains("remounted"), "{again}");
+    let mounts = services.shell("mounts", "grep ' /run/session0/pipe ' /proc/self/mountinfo");
+    assert!(mounts.contains(" ro,nosuid,nodev,noexec"), "{mounts}");
+
+    let mut user = Host::user();
+    let _listener = bind_later(&user);
+    assert_eq!(user.ada(CONNECT), "connected");
+    // Also as the session's own root.
+    assert_eq!(user.ada_with(CHANGE, |plan| (plan.uid, plan.gid) = (0, 0)), erofs);
+
+    let mut shared = Host::xp();
+    let _listener = bind_later(&shared);
+    assert_eq!(shared.shell("client", CONNECT), "connected");
+    assert_eq!(shared.shell("root", CHANGE), erofs);
+}
+
+#[test]
+fn a_daemon_that_knows_no_doors_gets_a_session_without() {
+    if !root("a_daemon_that_knows_no_doors_gets_a_session_without") {
+        return;
+    }
+    let mut host = Host::start(Default::default());
+    let plan = host.plan();
+    host.say(&session0_model::launch::wire::ToInit::Prepare(plan));
+    host.until_prepared();
+    let list = host.shell("list", "ls /run/session0 | tr '\\n' ' '");
+    assert_eq!(list, "api expose notify state ");
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use common::{Host, root, shell_plan, user_plan, wait_for};
 use session0_model::id::LaunchId;
 use session0_model::launch::exit::{ExitStatus, LaunchPhase};
-use session0_model::launch::plan::{Limits, Role};
+use session0_model::launch::plan::{LaunchPlan, Limits, Role};
 use session0_model::launch::wire::{Feed, FromInit, Remains, SignalTo, ToInit, decode, encode, key};
 use session0_sys::cgroup::{Freezer, SessionLimits};
 use session0_sys::packet::{self, Received};
@@ -474,6 +474,78 @@ fn a_logger_is_given_every_pipe_and_a_new_one_again() {
     }
     host.say(&ToInit::Signal { launch: early, signal: 9, to: SignalTo::Main });
     host.exit_of(early);
+}
+
+/// As the sockets of many pipes are kept.
+fn keep_sockets(host: &Host, count: usize) {
+    for number in 0..count {
+        let mut packet = Vec::new();
+        encode(&ToInit::Keep { key: format!("pipe.{number}") }, &mut packet);
+        host.send(&packet, Some(&std::os::unix::net::UnixDatagram::unbound().unwrap().into()));
+    }
+}
+
+#[test]
+fn a_launch_beside_the_descriptors_of_many_pipes_is_as_any_other() {
+    if !root("a_launch_beside_the_descriptors_of_many_pipes_is_as_any_other") {
+        return;
+    }
+    let mut host = Host::prepared();
+    keep_sockets(&host, 2000);
+    let script = "ls /proc/self/fd | tr '\\n' ' '; echo $PPID; grep -E '^(Threads|SigBlk)' /proc/self/status; \
+        exec 2>&1; mount -t tmpfs none /mnt; touch /etc/x";
+    let few = Host::prepared().shell("few", script);
+    let many = host.shell("many", script);
+    assert_eq!(many, few);
+    assert!(many.starts_with("0 1 2 3 1\n"), "{many}");
+    let (launch, plan) = (host.launch_number(), LaunchPlan::bare("/no/such", 0, 0));
+    host.say(&ToInit::Launch { launch, unit: "none".into(), plan });
+    let failed = host.until("LaunchFailed", |said| matches!(said, FromInit::LaunchFailed { .. }));
+    assert!(
+        matches!(&failed, FromInit::LaunchFailed { failure, .. } if failure.phase == LaunchPhase::Exec),
+        "{failed:?}"
+    );
+    // Also one that ends at once is told to have begun, whoever runs first.
+    for _ in 0..300 {
+        let launch = host.launch("true", LaunchPlan { program: "/bin/true".into(), ..user_plan("") });
+        assert_eq!(host.exit_of(launch), ExitStatus::Exited(0));
+    }
+    let status = format!("/proc/{}/status", host.init.pid);
+    wait_for(|| std::fs::read_to_string(&status).unwrap().contains("Threads:\t1\n").then_some(()));
+    // Who is born into a frozen group keeps nobody waiting, and has not what is kept.
+    host.groups.as_ref().unwrap().freeze(Freezer::Frozen).unwrap();
+    let frozen = host.launch_number();
+    host.say(&ToInit::Launch { launch: frozen, unit: "frozen".into(), plan: shell_plan("exit 3") });
+    host.say(&ToInit::Kill { unit: "nothing".into() });
+    host.until("GroupEmpty", |said| matches!(said, FromInit::GroupEmpty { .. }));
+    let procs = host.work().join("frozen/cgroup.procs");
+    let pid = wait_for(|| std::fs::read_to_string(&procs).ok()?.trim().parse::<i32>().ok());
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    assert!(open < 500, "{open} descriptors");
+    host.groups.as_ref().unwrap().freeze(Freezer::Thawed).unwrap();
+    assert_eq!(host.exit_of(frozen), ExitStatus::Exited(3));
+}
+
+#[test]
+fn a_replay_longer_than_a_turn_and_a_socket_comes_whole() {
+    if !root("a_replay_longer_than_a_turn_and_a_socket_comes_whole") {
+        return;
+    }
+    session0_sys::process::raise_open_files().unwrap();
+    let mut host = Host::prepared();
+    let kept = 2000;
+    keep_sockets(&host, kept);
+    host.connect_again();
+    host.until("Replayed", |said| matches!(said, FromInit::Replayed));
+    let mut keys = host.kept_keys();
+    keys.retain(|key| key.starts_with("pipe."));
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), kept);
+    assert!(host.said.iter().all(|(said, descriptors)| match said {
+        FromInit::Kept { .. } => descriptors.len() == 1,
+        _ => descriptors.is_empty(),
+    }));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use common::{GROUP, Host, PASSWD, root, user_plan};
 use session0_model::id::LaunchId;
 use session0_model::launch::plan::{LaunchPlan, Limits, Size, Streams, UserNamespaces};
-use session0_model::launch::wire::{FromInit, ToInit};
+use session0_model::launch::wire::{FromInit, ToInit, encode};
 use session0_sys::cgroup::SessionLimits;
 use session0_sys::device_policy::OwnTerminal;
 
@@ -167,6 +167,39 @@ fn a_session_and_its_first_shell() {
         println!("  PrepareKind to Prepared                {}", spread(prepared));
         println!("  Enter and LaunchWith to Launched       {}", spread(launched));
         println!("  LaunchWith to Launched, the second     {}", spread(again));
+    }
+}
+
+/// How much longer a launch takes that is beside the descriptors of many pipes.
+#[test]
+#[ignore = "a measurement"]
+fn a_launch_beside_many_kept_descriptors() {
+    if !root("a_launch_beside_many_kept_descriptors") {
+        return;
+    }
+    let mut host = Host::prepared();
+    let mut kept = 0;
+    for more in [100, 900, 4000, 4500] {
+        for _ in 0..more {
+            let mut packet = Vec::new();
+            encode(&ToInit::Keep { key: format!("pipe.{kept}") }, &mut packet);
+            host.send(&packet, Some(&std::os::unix::net::UnixDatagram::unbound().unwrap().into()));
+            kept += 1;
+        }
+        let cpu_before = cpu_us(host.init.pid);
+        let times = (0..200).map(|_| {
+            let begin = Instant::now();
+            let launch = host.launch("true", LaunchPlan { program: "/bin/true".into(), ..user_plan("") });
+            let launched = begin.elapsed();
+            host.exit_of(launch);
+            launched
+        });
+        let spread = spread(times.collect());
+        let cpu = (cpu_us(host.init.pid) - cpu_before) / 200;
+        println!("{kept:6} kept: Launch to Launched, milliseconds: {spread}; init {cpu} us each");
+        let begin = Instant::now();
+        let replayed = host.reconnect().len();
+        println!("       replay of {replayed} messages in {:?}", begin.elapsed());
     }
 }
 

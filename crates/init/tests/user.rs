@@ -30,7 +30,7 @@ fn a_users_session_has_a_terminal_node_and_nothing_of_services() {
         .ada("ls -A /run /run/session0 /run/user /tmp/.X11-unix | tr '\\n' ' '; stat -c %a%u /tmp/.X11-unix");
     assert_eq!(
         text,
-        "/run: lock session0 user  /run/session0: api expose group passwd  /run/user: 64001  /tmp/.X11-unix: 17770\n"
+        "/run: lock session0 user  /run/session0: api expose group passwd pipe  /run/user: 64001  /tmp/.X11-unix: 17770\n"
     );
 }
 

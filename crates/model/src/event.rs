@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::id::{ServiceName, SessionId};
 use crate::logon::name::AccountName;
 use crate::logon::wire::{AccountChange, LogonFailure};
+use crate::pipe::alarm::Squat;
+use crate::pipe::name::PipeName;
 use crate::service::status::{Failure, OutputLost, State};
 use crate::session::program::{Client, EndReason};
 
@@ -139,6 +141,17 @@ pub enum Event {
         /// The caller's uid.
         uid: u32,
     },
+    /// Somebody wanted to serve a pipe whose name is another's: an alarm (windows-semantics 6.5). At most one a name and minute.
+    PipeRefused {
+        /// The pipe.
+        name: PipeName,
+        /// His session; `None` is outside.
+        session: Option<SessionId>,
+        /// His uid.
+        uid: u32,
+        /// Why he may not.
+        why: Squat,
+    },
 }
 
 impl Event {
@@ -147,7 +160,10 @@ impl Event {
     pub fn is_for_administrators(&self) -> bool {
         matches!(
             self,
-            Event::LogonFailed { .. } | Event::AccountsBroken { .. } | Event::IdentityRefused { .. }
+            Event::LogonFailed { .. }
+                | Event::AccountsBroken { .. }
+                | Event::IdentityRefused { .. }
+                | Event::PipeRefused { .. }
         )
     }
 }

@@ -14,6 +14,7 @@ pub mod id;
 pub mod launch;
 pub mod limit;
 pub mod logon;
+pub mod pipe;
 pub mod service;
 pub mod session;
 pub mod system;

@@ -2,17 +2,23 @@
 
 mod session_world;
 
+use std::sync::Arc;
+
 use session_world::{ALICE, BOB, Told, World, account, caller, root, user, vista};
 use session0_model::access::{Administrators, Caller, Grant, Origin};
 use session0_model::event::Event;
 use session0_model::id::{LogonId, SESSION_ZERO, ServiceName, SessionId};
-use session0_model::launch::plan::{Size, Streams};
+use session0_model::launch::plan::{LaunchPlan, Size, Streams};
 use session0_model::limit;
 use session0_model::logon::Wish;
 use session0_model::logon::refusal::{NamedBy, Refusal as LogonRefusal};
 use session0_model::logon::wire::{
     AccountChange, FromLogon, HomeFate, LogonFailure, OldPassword, Task, User,
 };
+use session0_model::pipe::access::{AccessList, Effect as AccessEffect, Entry, Rights, Who};
+use session0_model::pipe::name::PipeName;
+use session0_model::pipe::settings::{Declared, Opening, Settings};
+use session0_model::service::definition::{Definition, Kind, NotifyAccess, Owner, Restart, StartType};
 use session0_model::session::Policy;
 use session0_model::session::status::ConnectState;
 use session0_model::system::{AccountRequest, Effect, HostRequest, Input, Refusal, Request, Wait};
@@ -25,6 +31,29 @@ fn alice() -> World {
     let mut world = World::up(vista());
     assert_eq!(world.log_on(ALICE, Wish::Any), ONE);
     world
+}
+
+/// A service that nobody starts.
+fn idle(name: &str) -> Definition {
+    Definition {
+        name: ServiceName::new(name).unwrap(),
+        description: String::new(),
+        start: StartType::Demand,
+        kind: Kind::Simple,
+        depends: Vec::new(),
+        restart: Restart::Never,
+        restart_delay: limit::RESTART_DELAY,
+        start_wait: limit::START_WAIT,
+        stop_wait: limit::STOP_WAIT,
+        stop_signal: 15,
+        notify_access: NotifyAccess::Main,
+        watchdog: None,
+        owner: Owner::Administrator,
+        control: Grant::default(),
+        pipes: Vec::new(),
+        account: String::from("LocalSystem"),
+        plan: LaunchPlan::bare("/bin/true", 0, 0),
+    }
 }
 
 fn refused(world: &World, logon: LogonId) -> u32 {
@@ -258,6 +287,29 @@ fn an_account_that_the_configuration_names_is_not_removed() {
     world.step(Input::Loaded(configuration));
     let other = remove(&mut world);
     assert_eq!(world.code(other), 0);
+}
+
+#[test]
+fn an_account_that_an_access_list_of_a_pipe_names_is_not_removed() {
+    let mut world = alice();
+    let task = Task::Remove { account: account(BOB), home: HomeFate::Kept };
+    let entry =
+        Entry { text: String::new(), effect: AccessEffect::Deny, who: Who::User(BOB), rights: Rights::READ };
+    let settings = Settings { access: AccessList(vec![entry]), ..Settings::default() };
+    let name = PipeName::new("echo").unwrap();
+    let mut service = idle("web");
+    service.pipes = vec![Declared { name, settings: Arc::new(settings), opening: Opening::Nothing }];
+    let mut configuration = world.configuration.clone();
+    configuration.services = vec![service];
+    world.step(Input::Loaded(configuration.clone()));
+    let remove = Request::Account(AccountRequest { task, uid: Some(BOB) });
+    let named = world.request(root(), remove.clone());
+    let by = Refusal::Logon(LogonRefusal::Named(NamedBy::Pipe(ServiceName::new("web").unwrap())));
+    assert_eq!(world.answers.get(&named), Some(&Err(by)));
+    configuration.services[0].pipes.clear();
+    world.step(Input::Loaded(configuration));
+    let free = world.request(root(), remove);
+    assert_eq!(world.code(free), 0);
 }
 
 #[test]

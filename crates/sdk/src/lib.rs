@@ -29,6 +29,7 @@ pub mod logon;
 mod packet;
 pub mod path;
 pub mod pipe;
+pub mod rpc;
 pub mod session;
 mod wire;
 

@@ -44,6 +44,7 @@ pub(crate) fn configuration(random: &mut Random) -> Configuration {
     logger.restart_delay = Duration::ZERO;
     services.push(logger);
     Configuration {
+        pipes_max: None,
         services,
         administrators: Administrators::default(),
         shutdown_wait: SHUTDOWN_WAIT,
@@ -87,6 +88,7 @@ fn definition(text: &str) -> Definition {
         watchdog: None,
         owner: Owner::Administrator,
         control: Default::default(),
+        pipes: Vec::new(),
         account: String::from("LocalSystem"),
         plan: LaunchPlan::bare("/bin/program", 0, 0),
     }

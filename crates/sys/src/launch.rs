@@ -17,6 +17,7 @@ use session0_model::launch::exit::{LaunchFailure, LaunchPhase};
 use session0_model::launch::plan::{Elevation, LaunchPlan, Network, UserNamespaces};
 use session0_model::launch::session_plan::SessionPlan;
 
+use crate::low_table::{self, Child, Stack};
 use crate::mount::{self, Depth};
 use crate::process::OomScore;
 use crate::seccomp;
@@ -26,6 +27,7 @@ use crate::spawn::{CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP};
 /// What all launches of an init have in common.
 pub struct Launcher {
     null: OwnedFd,
+    stack: Stack,
     walls: Walls,
     capabilities: u64,
     open_files: Rlimit,
@@ -49,6 +51,17 @@ pub struct Place<'a> {
     pub extra: &'a [BorrowedFd<'a>],
     /// What is executed, if not the plan's program by its path. It must have a number above those of `extra`, too.
     pub program: Option<BorrowedFd<'a>>,
+    /// What the child has of our descriptors until exec.
+    pub table: Table,
+}
+
+/// See [`Place::table`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// All of them.
+    Whole,
+    /// Those up to the highest that it needs, if that can be: for who has very many above.
+    Low,
 }
 
 /// What a program has as standard input, output and error.
@@ -97,7 +110,8 @@ impl Launcher {
             (Elevation::Contained, Walls::Up) => Some(seccomp::set_id_filter()?),
             (Elevation::Deny, _) | (_, Walls::Down) => None,
         };
-        Ok(Launcher { null, walls, capabilities, open_files, oom, elevation, filter, set_id })
+        let stack = Stack::new()?;
+        Ok(Launcher { null, stack, walls, capabilities, open_files, oom, elevation, filter, set_id })
     }
 
     /// Clones the child. It goes on by itself; look at its fate with [`outcome`].
@@ -108,7 +122,8 @@ impl Launcher {
         rustix::fs::fcntl_setfl(&fate, OFlags::NONBLOCK)
             .map_err(|error| failure(LaunchPhase::Clone, error.raw_os_error()))?;
         let child = ChildLaunch { launcher: self, plan, place, texts: &texts, tell: tell.as_raw_fd() };
-        let pid = clone_into(place.group, &child)
+        let pid = child
+            .clone_into_group()
             .map_err(|error| failure(LaunchPhase::Clone, error.raw_os_error().unwrap_or(libc::EIO)))?;
         Ok(Launching { pid, fate })
     }
@@ -191,22 +206,6 @@ fn strings<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<CString>, std
     texts.map(CString::new).collect()
 }
 
-fn clone_into(group: BorrowedFd<'_>, child: &ChildLaunch<'_>) -> io::Result<i32> {
-    // SAFETY: every bit pattern is a valid `clone_args` (integers only).
-    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND;
-    args.exit_signal = libc::SIGCHLD as u64;
-    args.cgroup = group.as_raw_fd() as u64;
-    // SAFETY: without CLONE_VM the child has its own copy of our memory, and as we have one thread it is whole;
-    // it returns here with 0 and never leaves `run`. `args` lives for the call.
-    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
-    match pid {
-        0 => child.run(),
-        pid if pid > 0 => Ok(pid as i32),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
 /// A step's error: where and why.
 type Step = Result<(), (LaunchPhase, i32)>;
 
@@ -239,7 +238,7 @@ struct ChildLaunch<'a> {
     tell: RawFd,
 }
 
-impl ChildLaunch<'_> {
+impl Child for ChildLaunch<'_> {
     fn run(&self) -> ! {
         let (phase, errno) = match self.become_program() {
             Err(failed) => failed,
@@ -254,6 +253,50 @@ impl ChildLaunch<'_> {
         unsafe {
             libc::write(self.tell, word.as_ptr().cast(), word.len());
             libc::_exit(127)
+        }
+    }
+}
+
+impl ChildLaunch<'_> {
+    fn clone_into_group(&self) -> io::Result<i32> {
+        // SAFETY: every bit pattern is a valid `clone_args` (integers only).
+        let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+        args.flags = CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND;
+        args.exit_signal = libc::SIGCHLD as u64;
+        args.cgroup = self.place.group.as_raw_fd() as u64;
+        let low = match self.place.table {
+            Table::Whole => None,
+            // SAFETY: we have one thread; the flags are those above.
+            Table::Low => unsafe { low_table::clone(&self.launcher.stack, self.end(), &mut args, self) },
+        };
+        if let Some(cloned) = low {
+            return cloned;
+        }
+        // SAFETY: without CLONE_VM the child has its own copy of our memory, and as we have one thread it is whole;
+        // it returns here with 0 and never leaves `run`. `args` lives for the call.
+        let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
+        match pid {
+            0 => self.run(),
+            pid if pid > 0 => Ok(pid as i32),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// The number after the highest that the child uses.
+    fn end(&self) -> RawFd {
+        let place = self.place;
+        let standard = self.standard();
+        let used = standard.iter().chain(place.extra).chain(&place.program).chain(place.v1.iter().flatten());
+        let highest = used.map(AsRawFd::as_raw_fd).chain([place.group.as_raw_fd(), self.tell]).max();
+        highest.map_or(RawFd::MAX, |highest| highest + 1)
+    }
+
+    /// What becomes 0, 1 and 2.
+    fn standard(&self) -> [BorrowedFd<'_>; 3] {
+        match self.place.standard {
+            Standard::Output(output) => [self.launcher.null.as_fd(), output, output],
+            Standard::Terminal(terminal) => [terminal; 3],
+            Standard::Pipes(pipes) => pipes,
         }
     }
 
@@ -317,11 +360,7 @@ impl ChildLaunch<'_> {
 
     fn descriptors(&self) -> Step {
         let phase = LaunchPhase::Descriptors;
-        let standard = match self.place.standard {
-            Standard::Output(output) => [self.launcher.null.as_fd(), output, output],
-            Standard::Terminal(terminal) => [terminal; 3],
-            Standard::Pipes(pipes) => pipes,
-        };
+        let standard = self.standard();
         let all = standard.iter().chain(self.place.extra);
         let mut next: RawFd = 0;
         for descriptor in all {

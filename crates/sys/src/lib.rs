@@ -1,9 +1,10 @@
 //! All of session0's unsafe code: Linux as the programs need it.
 //!
-//! Everything here is single-threaded by contract: no function starts a thread, and the ones that run between
-//! clone and exec ([`launch`], [`spawn`]) make only async-signal-safe calls.
+//! Everything here is single-threaded by contract: no function leaves a thread behind (`low_table` has one for the length of a
+//! clone), and the ones that run between clone and exec ([`launch`], [`spawn`]) make only async-signal-safe calls.
 
 pub mod account;
+pub mod anonymous;
 pub mod capability;
 pub mod cgroup;
 pub mod datagram;
@@ -15,6 +16,7 @@ pub mod files;
 pub mod holder;
 pub mod launch;
 pub mod lock;
+mod low_table;
 pub mod memory;
 pub mod mount;
 pub mod packet;

@@ -80,7 +80,15 @@ pub fn refuse_descriptors(socket: BorrowedFd<'_>) -> io::Result<()> {
     }
 }
 
-/// The same, and ENOPROTOOPT where the kernel cannot.
+/// Descriptors can be sent to this socket (again).
+pub fn allow_descriptors(socket: BorrowedFd<'_>) -> io::Result<()> {
+    match crate::datagram::set_option(socket, SO_PASSRIGHTS, 1) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Ok(()),
+        other => other,
+    }
+}
+
+/// As [`refuse_descriptors`], and ENOPROTOOPT where the kernel cannot.
 pub(crate) fn try_refuse_descriptors(socket: BorrowedFd<'_>) -> io::Result<()> {
     crate::datagram::set_option(socket, SO_PASSRIGHTS, 0)
 }

@@ -3,6 +3,7 @@
 use std::io;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use session0_model::limit;
 
 /// Children of dead descendants become ours (the keeper).
 pub fn become_subreaper() -> io::Result<()> {
@@ -36,11 +37,14 @@ pub fn new_terminal_session() -> io::Result<()> {
     }
 }
 
-/// Raises our own soft limit of open files to the hard one; returns what it was, for children.
+/// Raises our own soft limit of open files to the hard one, and both to [`limit::OPEN_FILES`] where the hard one is lower and we
+/// may; returns what it was, for children.
 pub fn raise_open_files() -> io::Result<Rlimit> {
     let before = rustix::process::getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: before.maximum, maximum: before.maximum };
-    rustix::process::setrlimit(Resource::Nofile, raised)?;
+    let enough = before.maximum.map(|maximum| maximum.max(limit::OPEN_FILES));
+    let raise = |to| rustix::process::setrlimit(Resource::Nofile, Rlimit { current: to, maximum: to });
+    // Without CAP_SYS_RESOURCE, or where the machine forbids so many, it is what there is.
+    raise(enough).or_else(|_| raise(before.maximum))?;
     Ok(before)
 }
 

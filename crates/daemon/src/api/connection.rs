@@ -25,6 +25,12 @@ use crate::message;
 /// Descriptors of one answer (the kernel takes 253).
 pub const DESCRIPTORS_MAX: usize = 64;
 
+/// Takes over a connection whose call with `upgrade` was answered. Dropped without that, what was promised is taken back.
+pub trait Taken: std::fmt::Debug {
+    /// The connection, nonblocking.
+    fn take(self: Box<Self>, socket: OwnedFd);
+}
+
 /// Why a connection ended.
 #[derive(Debug)]
 pub enum End {
@@ -46,6 +52,8 @@ pub enum End {
     Down,
     /// The socket failed.
     Socket(io::Error),
+    /// It is no connection of calls any more.
+    Upgraded(Box<dyn Taken>),
 }
 
 impl std::fmt::Display for End {
@@ -60,6 +68,7 @@ impl std::fmt::Display for End {
             End::Behind(events) => write!(f, "it was {events} events behind"),
             End::Down => f.write_str("the daemon ends"),
             End::Socket(error) => write!(f, "its socket failed: {error}"),
+            End::Upgraded(_) => f.write_str("it became something else"),
         }
     }
 }
@@ -92,6 +101,12 @@ impl<H: Host> Connection<H> {
         };
         let (uid, pid) = (self.caller.uid, self.caller.pid);
         message::debug("an API connection ended", &[("uid", &uid), ("pid", &pid), ("reason", &end)]);
+        if let End::Upgraded(taken) = end {
+            match self.output.stream.into_std() {
+                Ok(stream) => taken.take(stream.into()),
+                Err(error) => message::warn("a connection cannot be passed on", &[("reason", &error)]),
+            }
+        }
     }
 
     async fn serve(&mut self) -> Result<std::convert::Infallible, End> {
@@ -107,6 +122,13 @@ impl<H: Host> Connection<H> {
                 Some(_) if call.oneway() => {}
                 Some(Answer::Reply(bytes)) => self.output.write(&bytes, &[]).await?,
                 Some(Answer::Files(bytes, files)) => self.output.write(&bytes, &files).await?,
+                Some(Answer::Upgraded(bytes, taken)) => {
+                    if self.input.is_begun() {
+                        return Err(End::Garbage("it went on before its call was answered".to_owned()));
+                    }
+                    self.output.write(&bytes, &[]).await?;
+                    return Err(End::Upgraded(taken));
+                }
                 Some(Answer::Subscribed(subscription)) => {
                     subscription::serve(&self.host, &self.output, *subscription, &call).await?;
                 }
@@ -179,7 +201,8 @@ impl Output {
     }
 }
 
-fn send(socket: BorrowedFd<'_>, bytes: &[u8], files: &[BorrowedFd<'_>]) -> io::Result<usize> {
+/// Sends what fits now; descriptors go with the first byte.
+pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], files: &[BorrowedFd<'_>]) -> io::Result<usize> {
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);

@@ -6,16 +6,16 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use session0_api::interface::{Method, Nothing};
-use session0_api::{account, host, logon, service, session};
+use session0_api::{account, host, logon, pipe, service, session};
 use session0_model::access::Caller;
 use session0_model::id::ServiceName;
 use session0_model::system::{HostRequest, Refusal, Reply, Request, ServiceRequest};
 use zlink::varlink_service;
 
-use super::connection::DESCRIPTORS_MAX;
+use super::connection::{DESCRIPTORS_MAX, Taken};
 use super::fault;
 use super::host::{Host, Subscription};
-use super::{translate, users};
+use super::{pipes, translate, users};
 
 /// A call as it comes. Its parameters are read once its method is known.
 #[derive(Debug, Deserialize)]
@@ -35,6 +35,11 @@ impl Call {
     /// Whether no answer is wanted.
     pub fn oneway(&self) -> bool {
         self.oneway.unwrap_or(false)
+    }
+
+    /// Whether the connection is to become something else.
+    pub fn upgrades(&self) -> bool {
+        self.upgrade.unwrap_or(false)
     }
 
     /// Whether more than one answer is wanted.
@@ -66,6 +71,8 @@ pub enum Answer {
     Reply(Vec<u8>),
     /// One message with descriptors.
     Files(Vec<u8>, Vec<OwnedFd>),
+    /// One message, after which the connection is something else.
+    Upgraded(Vec<u8>, Box<dyn Taken>),
     /// A snapshot and what happens from now on.
     Subscribed(Box<Subscription>),
 }
@@ -111,7 +118,7 @@ pub(super) fn one<M: Method>(reply: &M::Reply) -> Answer {
 
 /// Handles one call. Dropping the future abandons it.
 pub async fn handle<H: Host>(host: &H, caller: &Caller, call: &Call) -> Answer {
-    if call.upgrade.unwrap_or(false) {
+    if call.upgrades() && !pipes::upgrades(call) {
         return varlink_error(&varlink_service::Error::InvalidParameter { parameter: "upgrade".into() });
     }
     let interface = call.method.rsplit_once('.').map_or("", |(interface, _)| interface);
@@ -121,6 +128,7 @@ pub async fn handle<H: Host>(host: &H, caller: &Caller, call: &Call) -> Answer {
         session::NAME => users::session_call(host, caller, call).await,
         logon::NAME => users::logon_call(host, caller, call).await,
         account::NAME => users::account_call(host, caller, call).await,
+        pipe::NAME => pipes::pipe_call(host, caller, call).await,
         _ => about(call),
     };
     match result {
@@ -340,7 +348,7 @@ fn about(call: &Call) -> Result<Answer, Answer> {
     }
 }
 
-fn varlink_error(error: &varlink_service::Error<'_>) -> Answer {
+pub(super) fn varlink_error(error: &varlink_service::Error<'_>) -> Answer {
     Answer::Reply(message(error))
 }
 
@@ -373,6 +381,10 @@ pub(super) fn unexpected(call: &Call, reply: &Reply) -> Answer {
         Reply::Conversation(_) => "a conversation",
         Reply::Host(_) => "the host",
         Reply::Reloaded(_) => "a reload",
+        Reply::Pipes(_) => "pipes",
+        Reply::Pipe(_) => "a pipe",
+        Reply::PipeOpened(_) => "an instance of a pipe",
+        Reply::PipeListening(_) => "a served pipe",
     };
     let fault = fault::report(&format!("answer {}", call.method), &format!("the model answered with {kind}"));
     Answer::Reply(match call.method.rsplit_once('.') {
@@ -380,6 +392,7 @@ pub(super) fn unexpected(call: &Call, reply: &Reply) -> Answer {
         Some((session::NAME, _)) => message(&session::Error::InternalError(fault)),
         Some((logon::NAME, _)) => message(&logon::Error::InternalError(fault)),
         Some((account::NAME, _)) => message(&account::Error::InternalError(fault)),
+        Some((pipe::NAME, _)) => message(&pipe::Error::InternalError(fault)),
         _ => message(&host::Error::InternalError(fault)),
     })
 }

@@ -49,6 +49,11 @@ impl Frames {
         Next::Call(call)
     }
 
+    /// Whether something was read that was not taken.
+    pub fn is_begun(&self) -> bool {
+        !self.bytes.is_empty()
+    }
+
     /// Adds what was read.
     pub fn add(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);

@@ -5,10 +5,14 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
+use session0_api::pipe::Peer;
 use session0_model::access::Caller;
 use session0_model::event::Event;
 use session0_model::id::{LaunchId, LogonId, ServiceName, SessionId};
 use session0_model::logon::name::AccountName;
+use session0_model::pipe::access::AccessList;
+use session0_model::pipe::id::{InstanceId, ServerId};
+use session0_model::pipe::request::Opened;
 use session0_model::service::status::Status;
 use session0_model::system::{HostStatus, Refusal, Reply, Request};
 use session0_model::time::Time;
@@ -20,6 +24,8 @@ pub enum Door {
     Outside,
     /// A session's own socket.
     Session(SessionId),
+    /// A pipe's socket, which every session sees.
+    Pipe,
 }
 
 /// An event with its number and its time.
@@ -85,6 +91,25 @@ pub trait Host: Clone + 'static {
     fn streams(&self, launch: LaunchId) -> Vec<OwnedFd> {
         let _ = launch;
         Vec::new()
+    }
+    /// An access list from its texts, or what is wrong with it.
+    fn access_list(&self, texts: &[String]) -> Result<AccessList, String> {
+        let _ = texts;
+        Err("no account is known here".to_owned())
+    }
+    /// One end of a pipe, as the other is told of it.
+    fn peer(&self, caller: &Caller) -> Peer;
+    /// A pipe's end for its server: the client was answered.
+    fn hand_over(&self, opened: Opened, caller: &Caller, socket: OwnedFd) {
+        let _ = (opened, caller, socket);
+    }
+    /// A client that was given an instance did not take it.
+    fn not_taken(&self, server: ServerId, instance: InstanceId) {
+        let _ = (server, instance);
+    }
+    /// The connection of a pipe's server, which was answered; `None`: it is gone before that.
+    fn serve_pipe(&self, server: ServerId, socket: Option<OwnedFd>) {
+        let _ = (server, socket);
     }
     /// Wall-clock milliseconds of a monotonic time.
     fn wall_ms(&self, at: Time) -> i64;

@@ -14,9 +14,10 @@ mod client;
 mod connection;
 mod dispatch;
 mod fault;
-mod frame;
+pub mod frame;
 pub mod host;
 mod limits;
+mod pipes;
 mod server;
 mod subscription;
 pub mod translate;
@@ -25,4 +26,8 @@ mod users;
 #[cfg(test)]
 mod tests;
 
+pub use client::Clients;
+pub use connection::send;
+pub use limits::Limits;
+pub use pipes::given;
 pub use server::{listen, serve};

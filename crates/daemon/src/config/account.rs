@@ -112,6 +112,18 @@ impl Accounts {
         })
     }
 
+    /// The name of each uid: the first by name where there are several.
+    pub fn names(&self) -> HashMap<u32, String> {
+        let mut names: HashMap<u32, String> = HashMap::with_capacity(self.by_name.len());
+        for account in self.by_name.values() {
+            let name = names.entry(account.uid).or_insert_with(|| account.name.clone());
+            if account.name < *name {
+                name.clone_from(&account.name);
+            }
+        }
+        names
+    }
+
     /// A group's gid by name.
     pub fn group(&self, name: &str) -> Option<u32> {
         self.groups.iter().find(|group| group.name == name).map(|group| group.gid)

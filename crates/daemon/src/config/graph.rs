@@ -1,9 +1,10 @@
-//! Dependencies that are missing or go in a circle. The model refuses to start such services; here it is said
-//! where in which file that is written.
+//! What is wrong between services: dependencies that are missing or go in a circle, and pipes that two of them have. The model
+//! refuses to start the first, and gives a pipe to one; here it is said where in which file that is written.
 
 use std::collections::{BTreeMap, HashMap};
 
 use session0_model::id::ServiceName;
+use session0_model::pipe::name::PipeName;
 
 use super::problem::{Problem, Source};
 use super::service::Written;
@@ -23,6 +24,28 @@ pub fn problems(services: &Services) -> Vec<Problem> {
         }
     }
     problems.extend(circles(services));
+    problems.extend(pipes(services));
+    problems
+}
+
+/// Pipes that more than one service declares: the first by name has it.
+fn pipes(services: &Services) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut owners: BTreeMap<&PipeName, &ServiceName> = BTreeMap::new();
+    for (service, (source, written)) in services {
+        for (pipe, place) in written.definition.pipes.iter().zip(&written.pipes) {
+            match owners.get(&pipe.name) {
+                Some(owner) => {
+                    let message = format!("the pipe `{}` is {owner}'s already", pipe.name);
+                    let help = format!("this service can never serve it: the first by name has it, {owner}");
+                    problems.push(source.problem(place.clone(), message, Some(help)));
+                }
+                None => {
+                    owners.insert(&pipe.name, service);
+                }
+            }
+        }
+    }
     problems
 }
 

@@ -3,10 +3,12 @@
 //! Every error of every file is reported with its place; the good files load. The same code answers
 //! `session0d --check`, offline.
 
+mod access;
 mod account;
 mod environment;
 mod file;
 mod graph;
+mod pipe;
 mod problem;
 mod reader;
 mod service;
@@ -26,6 +28,7 @@ use crate::paths::Paths;
 use problem::Source;
 use service::{Context, Written};
 
+pub use access::list as access_list;
 pub use account::{Accounts, built_in_uid};
 pub use environment::Machine;
 pub use environment::{NOTIFY_SOCKET, PATH as PROGRAM_PATH};
@@ -100,6 +103,7 @@ fn finish(
         services.written.into_values().map(|(_, written)| written.definition).collect();
     let tripwire_uids = tripwire_uids(accounts, &definitions);
     let configuration = Configuration {
+        pipes_max: pipes_max(),
         services: definitions,
         administrators: settings.administrators.clone(),
         shutdown_wait: settings.shutdown_budget,
@@ -109,6 +113,12 @@ fn finish(
         settings: Default::default(),
     };
     Loaded { settings, configuration, problems, settings_problems, tripwire_uids }
+}
+
+/// A served pipe is two descriptors here and two in init: three quarters of what we may open are for them.
+fn pipes_max() -> Option<usize> {
+    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current?;
+    usize::try_from(most / 8 * 3).ok()
 }
 
 /// Displays a service may look for: root's, its own account's, a person's.

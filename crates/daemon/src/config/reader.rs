@@ -16,7 +16,7 @@ pub struct Reader<'a> {
     source: &'a Source,
     table: &'a DeTable<'a>,
     /// How to name the table in messages: empty for the file's top.
-    section: &'static str,
+    section: String,
     known: Vec<&'static str>,
     problems: &'a mut Vec<Problem>,
 }
@@ -36,7 +36,8 @@ pub fn read_file<T>(
         }));
         return None;
     }
-    let mut reader = Reader { source, table: table.get_ref(), section: "", known: Vec::new(), problems };
+    let mut reader =
+        Reader { source, table: table.get_ref(), section: String::new(), known: Vec::new(), problems };
     let value = read(&mut reader);
     reader.finish();
     // In the order of the file, whatever the order of reading.
@@ -154,6 +155,26 @@ impl Reader<'_> {
         }
     }
 
+    /// A whole number in a range, or one word in its place.
+    pub fn number_or_word(
+        &mut self,
+        key: &'static str,
+        range: std::ops::RangeInclusive<u64>,
+        word: &str,
+    ) -> Option<NumberOrWord> {
+        if !self.take(key)?.get_ref().is_str() {
+            return self.number(key, range).map(NumberOrWord::Number);
+        }
+        let text = self.text(key)?;
+        if text.get_ref() == word {
+            return Some(NumberOrWord::Word);
+        }
+        let message = format!("`{}` cannot be \"{}\"", self.name(key), text.get_ref().escape_debug());
+        let help = format!("allowed: a number from {} to {}, or \"{word}\"", range.start(), range.end());
+        self.problem(text.span(), message, Some(&help));
+        None
+    }
+
     /// true or false.
     pub fn truth(&mut self, key: &'static str) -> Option<bool> {
         let value = self.take(key)?;
@@ -202,11 +223,52 @@ impl Reader<'_> {
             self.wrong_type(key, "a table", value.get_ref().type_str(), value.span());
             return None;
         };
+        Some(self.inner(table, key.to_owned(), read))
+    }
+
+    fn inner<T>(
+        &mut self,
+        table: &DeTable<'_>,
+        section: String,
+        read: impl FnOnce(&mut Reader<'_>) -> T,
+    ) -> T {
         let mut reader =
-            Reader { source: self.source, table, section: key, known: Vec::new(), problems: self.problems };
+            Reader { source: self.source, table, section, known: Vec::new(), problems: self.problems };
         let value = read(&mut reader);
         reader.finish();
-        Some(value)
+        value
+    }
+
+    /// A table of tables with names of the administrator's choice, in the order of the file, each read by `read`.
+    pub fn tables<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&mut Reader<'_>) -> T,
+    ) -> Option<Vec<(Spanned<String>, T)>> {
+        self.known.push(key);
+        let value = self.table.get(key)?;
+        let Some(table) = value.get_ref().as_table() else {
+            self.wrong_type(key, "a table of tables", value.get_ref().type_str(), value.span());
+            return None;
+        };
+        let mut inner: Vec<_> = table.iter().collect();
+        inner.sort_by_key(|(name, _)| name.span().start);
+        let mut tables = Vec::with_capacity(inner.len());
+        for (name, value) in inner {
+            let section = self.name(&format!("{key}.\"{}\"", name.get_ref().escape_debug()));
+            match value.get_ref().as_table() {
+                Some(table) => {
+                    let name = Spanned::new(name.span(), name.get_ref().to_string());
+                    tables.push((name, self.inner(table, section, &read)));
+                }
+                None => {
+                    let message =
+                        format!("`{section}` must be a table, not {}", article(value.get_ref().type_str()));
+                    self.problem(value.span(), message, None);
+                }
+            }
+        }
+        Some(tables)
     }
 
     /// A table of strings with keys of the administrator's choice.
@@ -257,6 +319,14 @@ impl Reader<'_> {
             self.problem(span, format!("unknown key `{}`{place}", name.escape_debug()), Some(&help));
         }
     }
+}
+
+/// See [`Reader::number_or_word`].
+pub enum NumberOrWord {
+    /// A number.
+    Number(u64),
+    /// The word.
+    Word,
 }
 
 /// See [`Reader::text_or_texts`].

@@ -17,7 +17,7 @@ use toml::Spanned;
 use super::account::{Account, Accounts, LOCAL_SYSTEM};
 use super::environment::{Machine, Wanted};
 use super::reader::{Reader, TextOrTexts};
-use super::{environment, settings, value};
+use super::{environment, pipe, settings, value};
 
 /// The bounding set of LocalSystem: all that a program of a session can have.
 const LOCAL_SYSTEM_CAPABILITIES: u64 = session0_sys::capability::LOCAL_SYSTEM;
@@ -44,6 +44,8 @@ pub struct Written {
     pub definition: Definition,
     /// Place of each dependency.
     pub depends: Vec<Range<usize>>,
+    /// Place of each pipe's name.
+    pub pipes: Vec<Range<usize>>,
 }
 
 /// Reads one service. What is wrong goes to the reader; the result counts only if nothing was.
@@ -90,6 +92,7 @@ pub fn read(file: &mut Reader<'_>, name: ServiceName, context: &Context<'_>) -> 
     };
     let start = file.choice("start", &[("auto", StartType::Auto), ("demand", StartType::Demand)]);
     let control = file.section("control", |section| settings::grant(section, context.accounts));
+    let (pipes, pipes_at) = pipe::read(file, context.accounts).into_iter().unzip();
     let definition = Definition {
         name,
         description,
@@ -105,10 +108,11 @@ pub fn read(file: &mut Reader<'_>, name: ServiceName, context: &Context<'_>) -> 
         watchdog: timing.watchdog,
         owner: Owner::Administrator,
         control: control.unwrap_or_default(),
+        pipes,
         account: account_name,
         plan,
     };
-    Written { definition, depends: depends_at }
+    Written { definition, depends: depends_at, pipes: pipes_at }
 }
 
 struct Timing {

@@ -1,5 +1,6 @@
 use super::*;
 use session0_model::launch::plan::Elevation;
+use session0_model::pipe::settings::{self as pipe, Opening};
 use session0_model::service::definition::{Kind, StartType};
 
 fn read(files: &[(&str, &str)]) -> (Services, Vec<String>) {
@@ -233,4 +234,98 @@ fn a_reload_tells_settings_that_are_in_effect_from_those_that_wait() {
     let changes = old.changes(&new);
     assert_eq!(changes.now, ["administrators"]);
     assert_eq!(changes.next_session, ["session0.terminals"]);
+}
+
+/// A service with this of a pipe called Echo in its file.
+fn with_pipe(lines: &str) -> (Services, Vec<String>) {
+    read(&[("web.toml", &format!("command = \"/bin/sh\"\n[pipe.Echo]\n{lines}\n"))])
+}
+
+#[test]
+fn a_pipe_is_read_whole_and_without_a_word_is_as_windows_makes_it() {
+    let (services, problems) = with_pipe(
+        "type = \"message\"\ndirection = \"inbound\"\ninstances = 254\ndefault_timeout = \"2s\"\nbuffer = \"1M\"\n\
+         access = [\"interactive write\", \"deny user redis\"]\nrefuse_outside = true\ndescriptors = true\n\
+         starts = true\n[pipe.'mojo.{1}']\nrpc = true\ninstances = \"unlimited\"\ndefault_timeout = \"0\"",
+    );
+    assert_eq!(problems, Vec::<String>::new());
+    let pipes = &services.written.values().next().unwrap().1.definition.pipes;
+    let [echo, mojo] = &pipes[..] else { panic!("{pipes:?}") };
+    assert_eq!((echo.name.as_str(), echo.opening), ("Echo", Opening::Starts));
+    let texts: Vec<&str> = echo.settings.access.0.iter().map(|entry| entry.text.as_str()).collect();
+    assert_eq!(texts, ["allow interactive write", "deny user redis read write"]);
+    assert_eq!(
+        *echo.settings,
+        pipe::Settings {
+            kind: pipe::Kind::Message,
+            direction: pipe::Direction::Inbound,
+            instances_max: pipe::InstancesMax::Limited(254),
+            default_timeout: pipe::Timeout(std::time::Duration::from_secs(2)),
+            buffer: Some(1 << 20),
+            access: echo.settings.access.clone(),
+            refuse_outside: true,
+            descriptors: true,
+            rpc: false,
+        }
+    );
+    assert_eq!((mojo.name.as_str(), mojo.opening), ("mojo.{1}", Opening::Nothing));
+    assert_eq!(*mojo.settings, pipe::Settings { rpc: true, ..pipe::Settings::default() });
+}
+
+#[test]
+fn what_is_wrong_with_a_pipe_is_told_where_it_is_written() {
+    for (lines, problem) in [
+        ("type = \"stream\"", "3:8: `pipe.\"Echo\".type` cannot be \"stream\""),
+        ("direction = \"both\"", "3:13: `pipe.\"Echo\".direction` cannot be \"both\""),
+        ("instances = 0", "3:13: `pipe.\"Echo\".instances` must be from 1 to 254"),
+        ("instances = 255", "3:13: `pipe.\"Echo\".instances` must be from 1 to 254"),
+        ("instances = \"many\"", "3:13: `pipe.\"Echo\".instances` cannot be \"many\""),
+        ("instances = true", "3:13: `pipe.\"Echo\".instances` must be a whole number, not true or false"),
+        ("default_timeout = \"5\"", "3:19: `5` has no unit"),
+        ("buffer = \"2M\"", "3:10: `2M` is more than 1048576 bytes"),
+        ("buffer = \"0\"", "3:10: nothing could be written into a buffer of no bytes"),
+        ("access = \"everyone\"", "3:10: `pipe.\"Echo\".access` must be an array of strings, not a string"),
+        ("access = [\"owner\", \"user ghost\"]", "3:20: `user ghost`: there is no account `ghost`"),
+        ("refuse_outside = 1", "3:18: `pipe.\"Echo\".refuse_outside` must be true or false"),
+        ("descriptors = \"no\"", "3:15: `pipe.\"Echo\".descriptors` must be true or false"),
+        ("rpc = true\ntype = \"message\"", "3:1: `rpc` needs type = \"byte\""),
+        ("rpc = true\ndirection = \"inbound\"", "3:1: `rpc` needs direction = \"duplex\""),
+        ("starts = 1", "3:10: `pipe.\"Echo\".starts` must be true or false"),
+        ("start = true", "3:1: unknown key `start` in `pipe.\"Echo\"`"),
+        ("[pipe.\"a/b\"]", "3:7: `a/b`: a pipe's name cannot contain '/'"),
+        ("[pipe.\"a\\u0000\"]", "3:7: `a\\0`: a pipe's name cannot contain '\\0'"),
+        ("[pipe.eCHO]", "3:7: `eCHO` is written twice: case does not count"),
+        ("[pipe]\nother = 1", "4:9: `pipe.\"other\"` must be a table, not an integer"),
+    ] {
+        let (services, problems) = with_pipe(lines);
+        let [found] = &problems[..] else { panic!("{lines}: {problems:?}") };
+        assert!(found.starts_with(&format!("error: web.toml:{problem}")), "{lines}: {found}");
+        assert!(services.written.is_empty(), "{lines}: such a service is none");
+    }
+    assert!(
+        one("command = \"/bin/sh\"\npipe = 3").contains("web.toml:2:8: `pipe` must be a table of tables")
+    );
+}
+
+#[test]
+fn pipes_and_entries_of_their_access_lists_have_a_maximum() {
+    let pipes = |count: usize| (1..count).map(|n| format!("[pipe.p{n}]\n")).collect::<String>();
+    assert_eq!(with_pipe(&pipes(limit::PIPES_PER_SERVICE_MAX)).1, Vec::<String>::new());
+    let problems = with_pipe(&pipes(limit::PIPES_PER_SERVICE_MAX + 3)).1;
+    assert_eq!(problems.len(), 1, "once, and not for each that is too many");
+    assert!(problems[0].starts_with("error: web.toml:66:7: a service has at most 64 pipes"), "{problems:?}");
+    let access = |count: usize| format!("access = [{}]", "\"owner\", ".repeat(count));
+    assert_eq!(with_pipe(&access(limit::PIPE_ACCESS_MAX)).1, Vec::<String>::new());
+    let problems = with_pipe(&access(limit::PIPE_ACCESS_MAX + 1)).1;
+    assert!(problems[0].starts_with("error: web.toml:3:10: an access list has at most 64 entries"));
+}
+
+#[test]
+fn a_pipe_of_two_services_is_told_where_the_second_has_it_and_both_stay() {
+    let file = |pipe: &str| format!("command = \"/bin/sh\"\n[pipe.{pipe}]\n");
+    let (services, problems) =
+        read(&[("b.toml", &file("ECHO")), ("a.toml", &file("echo")), ("c.toml", &file("other"))]);
+    assert_eq!(services.written.len(), 3);
+    let [problem] = &problems[..] else { panic!("{problems:?}") };
+    assert!(problem.starts_with("error: b.toml:2:7: the pipe `ECHO` is a's already"), "{problem}");
 }

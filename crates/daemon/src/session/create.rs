@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use session0_model::id::SessionId;
 use session0_model::launch::plan::Limits;
-use session0_model::launch::session_plan::{Facilities, SessionKind, SessionPlan};
+use session0_model::launch::session_plan::{Doors, Facilities, SessionKind, SessionPlan};
 use session0_model::launch::wire::{FromInit, ToInit};
 use session0_model::system::WALLS_DOWN;
 use session0_sys::cgroup::{SessionGroups, SessionLimits};
@@ -41,6 +41,8 @@ pub struct Making {
     pub plan: SessionPlan,
     /// What for.
     pub kind: SessionKind,
+    /// What leads out of it.
+    pub doors: Doors,
 }
 
 /// Makes a session. On failure nothing of it is left, and the text says why.
@@ -103,19 +105,23 @@ fn usable_limits(facilities: Facilities, limits: Limits) -> SessionLimits {
     }
 }
 
+/// The version from which an init makes doors.
+const DOORS_KNOWN: u16 = 4;
+
 /// Agrees on a version, has the insides made, and takes what init keeps for us.
 async fn prepare(link: &Link, mut incoming: Incoming, making: Making) -> Result<(Replay, Incoming), String> {
     let text = |error: io::Error| format!("its init cannot be spoken to: {error}");
     let mut replay = link::hello(link, &mut incoming).await.map_err(text)?;
-    let Making { plan, kind, .. } = making;
+    let Making { plan, kind, doors, .. } = making;
     if let SessionKind::Xp(_) = kind {
         // Before there is anything without walls: a daemon that finds it must know what it finds.
         link.say(&ToInit::Store { key: WALLS_DOWN.to_owned(), bytes: b"xp".to_vec() });
     }
-    link.say(&match kind {
+    link.say(&match (replay.recovered.protocol, kind) {
+        (DOORS_KNOWN.., kind) => ToInit::PrepareWith { plan, kind, doors },
         // As every init knows it.
-        SessionKind::Services => ToInit::Prepare(plan),
-        SessionKind::User(_) | SessionKind::Xp(_) => ToInit::PrepareKind { plan, kind },
+        (_, SessionKind::Services) => ToInit::Prepare(plan),
+        (_, kind @ (SessionKind::User(_) | SessionKind::Xp(_))) => ToInit::PrepareKind { plan, kind },
     });
     link.flush().map_err(text)?;
     loop {
@@ -175,18 +181,24 @@ mod tests {
         }
     }
 
-    /// What an init is told that agrees to everything.
-    async fn told(kind: SessionKind) -> Vec<ToInit> {
+    fn doors() -> Doors {
+        Doors { pipes: "/run/session0/pipe".into() }
+    }
+
+    /// What an init of this version is told that agrees to everything.
+    async fn told(protocol: u16, kind: SessionKind) -> Vec<ToInit> {
         let (ours, init) = packet::pair().unwrap();
         let (link, incoming) = Link::over(ours).unwrap();
-        let hello = FromInit::Hello { protocol: PROTOCOL, session: SessionId(0), prepared: false };
+        let hello = FromInit::Hello { protocol, session: SessionId(0), prepared: false };
         let mut agreed = Vec::new();
         for message in [hello, FromInit::Replayed, FromInit::Prepared] {
             encode(&message, &mut agreed);
         }
         packet::send(init.as_fd(), &agreed, &[]).unwrap();
         let limits = Limits::default();
-        assert!(prepare(&link, incoming, Making { limits, plan: plan(), kind }).await.is_ok());
+        assert!(
+            prepare(&link, incoming, Making { limits, plan: plan(), kind, doors: doors() }).await.is_ok()
+        );
         let mut told = Vec::new();
         let mut buffer = vec![0; PACKET_MAX];
         while let Received::Packet { length, .. } = packet::receive(init.as_fd(), &mut buffer).unwrap() {
@@ -205,8 +217,18 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let xp = SessionKind::Xp(Shown::default());
         let kept = ToInit::Store { key: WALLS_DOWN.to_owned(), bytes: b"xp".to_vec() };
-        let told_of = |kind| runtime.block_on(told(kind));
-        assert_eq!(told_of(xp.clone())[1..], [kept, ToInit::PrepareKind { plan: plan(), kind: xp }]);
+        let told_of = |kind| runtime.block_on(told(PROTOCOL, kind));
+        let with = |kind| ToInit::PrepareWith { plan: plan(), kind, doors: doors() };
+        assert_eq!(told_of(xp.clone())[1..], [kept, with(xp)]);
+        assert_eq!(told_of(SessionKind::Services)[1..], [with(SessionKind::Services)]);
+    }
+
+    #[test]
+    fn an_init_that_knows_no_doors_is_told_what_it_knows() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let told_of = |kind| runtime.block_on(told(DOORS_KNOWN - 1, kind));
+        let user = SessionKind::User(Shown::default());
+        assert_eq!(told_of(user.clone())[1..], [ToInit::PrepareKind { plan: plan(), kind: user }]);
         assert_eq!(told_of(SessionKind::Services)[1..], [ToInit::Prepare(plan())]);
     }
 }

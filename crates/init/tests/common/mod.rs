@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use session0_model::id::{LaunchId, SESSION_ZERO};
 use session0_model::launch::exit::{ExitStatus, LaunchFailure};
 use session0_model::launch::plan::{Elevation, Environment, LaunchPlan, Streams};
-use session0_model::launch::session_plan::{SessionKind, SessionPlan, Shown, Sizes, UserPlan};
+use session0_model::launch::session_plan::{Doors, SessionKind, SessionPlan, Shown, Sizes, UserPlan};
 use session0_model::launch::wire::{FromInit, PROTOCOL, ToInit, decode, encode};
 use session0_model::limit::PACKET_MAX;
 use session0_sys::cgroup::{Base, SessionGroups, SessionLimits};
@@ -66,7 +66,7 @@ impl Host {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let directory =
             std::env::temp_dir().join(format!("session0-init-test-{}-{number}", std::process::id()));
-        for name in ["state", "expose", "homes", "hidden"] {
+        for name in ["state", "expose", "pipe", "homes", "hidden"] {
             std::fs::create_dir_all(directory.join(name)).unwrap();
         }
         let base = Base::open(&directory).unwrap();
@@ -110,8 +110,7 @@ impl Host {
         let mut host = Host::start(limits);
         let mut plan = host.plan();
         change(&mut plan);
-        host.say(&ToInit::Prepare(plan));
-        host.until_prepared();
+        host.make(plan, SessionKind::Services);
         host
     }
 
@@ -119,8 +118,7 @@ impl Host {
     pub fn user_with(change: impl FnOnce(&mut SessionPlan, &mut Shown)) -> Host {
         let mut host = Host::start_with(SessionLimits::default(), Some(OwnTerminal::Allowed));
         let (plan, kind) = host.user_kind(change);
-        host.say(&ToInit::PrepareKind { plan, kind });
-        host.until_prepared();
+        host.make(plan, kind);
         host
     }
 
@@ -149,9 +147,15 @@ impl Host {
         plan.read_only = Vec::new();
         let homes = host.directory.join("homes").to_str().unwrap().into();
         let kind = SessionKind::Xp(Shown { homes: Some(homes), exposed: Vec::new() });
-        host.say(&ToInit::PrepareKind { plan, kind });
-        host.until_prepared();
+        host.make(plan, kind);
         host
+    }
+
+    /// As a daemon of this version has a session made.
+    fn make(&mut self, plan: SessionPlan, kind: SessionKind) {
+        let doors = Doors { pipes: self.directory.join("pipe").to_str().unwrap().into() };
+        self.say(&ToInit::PrepareWith { plan, kind, doors });
+        self.until_prepared();
     }
 
     pub fn until_prepared(&mut self) {

@@ -2,9 +2,10 @@
 
 use crate::id::{SESSION_ZERO, ServiceName, SessionId};
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 /// Where a caller stands, decided by the listener it came through and its control group, never by its word.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
     /// A program outside every session: the machine itself.
     Outside,
@@ -18,7 +19,7 @@ pub enum Origin {
 }
 
 /// A verified caller. All of it comes from the kernel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     /// Where it stands.
     pub origin: Origin,
@@ -112,7 +113,8 @@ impl Caller {
         self.uid == 0 && machine
     }
 
-    fn is_service(&self, name: &ServiceName) -> bool {
+    /// Whether it is this service, in Session 0.
+    pub fn is_service(&self, name: &ServiceName) -> bool {
         match &self.origin {
             Origin::Outside => false,
             Origin::Session { id, service } => *id == SESSION_ZERO && service.as_ref() == Some(name),

@@ -112,6 +112,14 @@ pub struct Shown {
     pub exposed: Vec<String>,
 }
 
+/// What leads out of every session, besides the sockets that its init makes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doors {
+    /// The host directory that becomes `/run/session0/pipe`, absolute: the sockets of named pipes. Nothing in it can be made,
+    /// changed or removed from inside.
+    pub pipes: String,
+}
+
 /// What a session gets when a user enters it. Two descriptors come with it, open for reading: the whole text of
 /// `/etc/passwd` and of `/etc/group` as the session is to see them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,7 +20,8 @@
 //! version in `Hello` and sends only what the other's version knows. A daemon speaks its own version and the
 //! one before. Version 2 added [`FromInit::ExitedWithUsage`] in the place of [`FromInit::Exited`], and
 //! [`ToInit::LoggerProgram`]. Version 3 added sessions of users: [`ToInit::PrepareKind`], [`ToInit::Enter`],
-//! [`ToInit::LaunchWith`], [`FromInit::Streams`].
+//! [`ToInit::LaunchWith`], [`FromInit::Streams`]. Version 4 added [`ToInit::PrepareWith`], in the place of
+//! [`ToInit::Prepare`] and [`ToInit::PrepareKind`].
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -28,12 +29,12 @@ use serde::{Deserialize, Serialize};
 
 use super::exit::{ExitStatus, LaunchFailure, Usage};
 use super::plan::{LaunchPlan, Streams};
-use super::session_plan::{SessionKind, SessionPhase, SessionPlan, UserPlan};
+use super::session_plan::{Doors, SessionKind, SessionPhase, SessionPlan, UserPlan};
 use crate::id::{LaunchId, SessionId};
 use crate::time::Time;
 
 /// The version this code speaks.
-pub const PROTOCOL: u16 = 3;
+pub const PROTOCOL: u16 = 4;
 /// The oldest version this code still understands.
 pub const PROTOCOL_OLDEST: u16 = 1;
 
@@ -169,6 +170,15 @@ pub enum ToInit {
         plan: LaunchPlan,
         /// What its standard streams are.
         streams: Streams,
+    },
+    /// As `PrepareKind`, of a session with these doors. Version 4.
+    PrepareWith {
+        /// What of.
+        plan: SessionPlan,
+        /// What for.
+        kind: SessionKind,
+        /// What leads out of it.
+        doors: Doors,
     },
 }
 

@@ -30,10 +30,14 @@ pub const NOTIFY_HOLDERS_MAX: usize = 64;
 pub const PACKET_MAX: usize = 128 * 1024;
 /// Bytes of one stored record.
 pub const RECORD_MAX: usize = 16 * 1024;
-/// Records one init keeps: one a service and a few of the host's own.
-pub const RECORDS_MAX: usize = SERVICES_MAX + 64;
-/// Descriptors one init keeps for its daemon.
-pub const KEPT_DESCRIPTORS_MAX: usize = 256;
+/// Records one init keeps: one a service, one a server of a pipe and a few of the host's own.
+pub const RECORDS_MAX: usize = SERVICES_MAX + PIPES_MAX + 64;
+/// Descriptors one init keeps for its daemon: the socket of each name, of which so many may be reserved and so many others served,
+/// one of each server of a pipe, and those of the session itself.
+pub const KEPT_DESCRIPTORS_MAX: usize = 3 * PIPES_MAX + 256;
+/// Descriptors that the daemon and an init have room for: those that are kept, and of each service its group, its output and what a
+/// launch of it needs for a moment. Twice what there can be.
+pub const OPEN_FILES: u64 = 2 * (KEPT_DESCRIPTORS_MAX + 8 * SERVICES_MAX) as u64;
 /// Exits one init remembers until they are acknowledged; the oldest of *adopted orphans* go first, those of
 /// launches never.
 pub const EXITS_MAX: usize = 2 * SERVICES_MAX;
@@ -101,6 +105,46 @@ pub const LOGOFF_WAIT: Duration = Duration::from_secs(5);
 
 /// Time for a program that is started in a user's session to come to exec; its client waits no longer.
 pub const LAUNCH_WAIT: Duration = Duration::from_secs(30);
+
+/// Characters of a pipe's name (windows-semantics 6.1).
+pub const PIPE_NAME_MAX: usize = 256;
+/// Characters of a pipe's name that has a socket in every session: with `/run/session0/pipe/` before it, it fits into an address (107).
+pub const PIPE_SOCKET_NAME_MAX: usize = 88;
+/// Pipes, reserved ones included, and servers of them, of one host.
+pub const PIPES_MAX: usize = 16 * 1024;
+/// Of these, kept for the machine's root and for names that are a service's: many users together cannot take them.
+pub const PIPES_KEPT: usize = 4 * 1024;
+/// Servers of pipes of one uid that is not root.
+pub const PIPES_PER_UID_MAX: usize = 1024;
+/// Instances of one pipe whose instances are unlimited.
+pub const PIPE_INSTANCES_MAX: usize = 64 * 1024;
+/// Instances of all servers of one uid that is not root: the host remembers each client until its server says that it is gone.
+pub const PIPE_INSTANCES_PER_UID_MAX: u32 = 64 * 1024;
+/// Instances of one server that listen at one time: so many clients are with it before it takes the first, and their descriptors fit
+/// into its socket's buffer.
+pub const PIPE_LISTENING_MAX: u32 = 32;
+/// Clients that wait for one pipe; the next is refused.
+pub const PIPE_WAITERS_MAX: usize = 256;
+/// Clients that wait at the sockets of all pipes.
+pub const PIPE_SOCKET_CLIENTS_MAX: usize = 4096;
+/// Pipes one service's file declares.
+pub const PIPES_PER_SERVICE_MAX: usize = 64;
+/// Entries of one access list.
+pub const PIPE_ACCESS_MAX: usize = 64;
+/// Characters of one entry as it is written: the longest service name and every word around it fit.
+pub const PIPE_ACCESS_TEXT_MAX: usize = 256;
+/// nDefaultTimeOut when a server says nothing (windows-semantics 6.2).
+pub const PIPE_DEFAULT_TIMEOUT: Duration = Duration::from_millis(50);
+/// Time that a client of a pipe's socket waits for an instance: it cannot say how long it wants to, and cannot be told why not.
+pub const PIPE_SOCKET_WAIT: Duration = Duration::from_secs(30);
+/// A server that does not say within this what instances it has, after a new daemon asked, is taken to have none that listens.
+pub const PIPE_RECOUNT_WAIT: Duration = Duration::from_secs(10);
+/// Names of pipes whose last alarm is remembered; of those there are more of, the oldest is forgotten.
+pub const PIPE_ALARMS_MAX: usize = 256;
+/// A name's alarm is not raised again within this.
+pub const PIPE_ALARM_QUIET: Duration = Duration::from_secs(60);
+/// Bytes a pipe's buffer may have.
+pub const PIPE_BUFFER_MAX: u32 = 1 << 20;
 
 /// Time for a `notify` service to report READY when its file says nothing: the 80 s of windows-semantics 3.3.
 pub const START_WAIT: Duration = Duration::from_secs(80);

@@ -23,6 +23,8 @@ pub enum NamedBy {
     Account(ServiceName),
     /// `control` of this service's file: the same.
     Control(ServiceName),
+    /// An access list of a pipe in this service's file: the same.
+    Pipe(ServiceName),
 }
 
 impl Refusal {

@@ -7,6 +7,7 @@ use core::time::Duration;
 use crate::access::Grant;
 use crate::id::ServiceName;
 use crate::launch::plan::LaunchPlan;
+use crate::pipe::settings::Declared;
 
 /// One service as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub struct Definition {
     pub owner: Owner,
     /// Who may start, stop and restart it, besides administrators.
     pub control: Grant,
+    /// Pipes that are its own.
+    pub pipes: Vec<Declared>,
     /// The account as written, for people.
     pub account: String,
     /// How it is launched. The daemon adds nothing but `NOTIFY_SOCKET` and the watchdog's variables, which are
@@ -47,9 +50,10 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Whether the process that one of them launched could be the other's.
+    /// Whether the process that one of them launched could be the other's: who may control it and what pipes are its own count from
+    /// the reload on.
     pub(crate) fn differs_in_rights_only(&self, other: &Definition) -> bool {
-        *self == Definition { control: self.control.clone(), ..other.clone() }
+        *self == Definition { control: self.control.clone(), pipes: self.pipes.clone(), ..other.clone() }
     }
 }
 

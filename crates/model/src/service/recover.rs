@@ -254,6 +254,7 @@ impl Services {
 fn orphan(name: ServiceName, stop: (u8, core::time::Duration), turn: &Turn) -> Service {
     let plan = LaunchPlan::bare("", 0, 0);
     let definition = Definition {
+        pipes: Vec::new(),
         name,
         description: String::from("its file is gone; it goes when it is stopped"),
         start: StartType::Demand,

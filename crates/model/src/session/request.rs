@@ -219,10 +219,14 @@ impl System {
         }
         let present = self.services.iter().filter(|service| service.file == File::Present);
         present.map(|service| service.configured()).find_map(|definition| {
-            match (definition.plan.uid == uid, definition.control.uids.contains(&uid)) {
-                (true, _) => Some(NamedBy::Account(definition.name.clone())),
-                (false, true) => Some(NamedBy::Control(definition.name.clone())),
-                (false, false) => None,
+            let service = || definition.name.clone();
+            if definition.plan.uid == uid {
+                Some(NamedBy::Account(service()))
+            } else if definition.control.uids.contains(&uid) {
+                Some(NamedBy::Control(service()))
+            } else {
+                let mut lists = definition.pipes.iter().map(|pipe| &pipe.settings.access);
+                lists.any(|access| access.names_user(uid)).then(|| NamedBy::Pipe(service()))
             }
         })
     }
@@ -266,8 +270,8 @@ impl System {
         }
     }
 
-    /// Whose conversations and tries a caller's are. What root of a user's session does, its user does.
-    fn counted_against(&self, caller: &Caller) -> Option<u32> {
+    /// Whose conversations, tries and pipes a caller's are. What root of a user's session does, its user does.
+    pub(crate) fn counted_against(&self, caller: &Caller) -> Option<u32> {
         match &caller.origin {
             _ if caller.is_machines_root() => None,
             Origin::Session { id, .. } if caller.uid == 0 => {

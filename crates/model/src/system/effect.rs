@@ -9,6 +9,9 @@ use crate::event::Event;
 use crate::id::{LaunchId, LogonId, RequestId, ServiceName, SessionId, ViewerId};
 use crate::launch::wire::{SIGKILL, SignalTo};
 use crate::logon::wire::{Task, ToLogon, User};
+use crate::pipe::id::ServerId;
+use crate::pipe::name::PipeName;
+use crate::pipe::request::Tell;
 use crate::session::program::{Attachee, ProgramLaunch, View};
 
 /// Something to do, in order. Those marked *done* come back as exactly one input.
@@ -144,6 +147,20 @@ pub enum Effect {
     },
     /// End a session0-logon.
     EndConversation(LogonId),
+    /// Have a socket for a pipe in every session; with one already it is no error. A new daemon is told of each in its first turn:
+    /// what it finds besides is nobody's (see [`super::System::pipe_sockets`]).
+    BindPipe(PipeName),
+    /// Have none any more; without one it is no error.
+    UnbindPipe(PipeName),
+    /// Tell a pipe's server; one that is gone is no error.
+    TellPipeServer {
+        /// Whom.
+        server: ServerId,
+        /// What.
+        tell: Tell,
+    },
+    /// Close the connection of a pipe's server: it broke the rules, or nobody knows what it serves.
+    DropPipeServer(ServerId),
     /// Answer a request.
     Reply {
         /// Which.

@@ -71,8 +71,8 @@ impl System {
             return; // It started already.
         }
         self.take_settings(&configuration);
-        let report = self.services.configure(turn, configuration.services, &[]);
-        self.errors = self.errors.saturating_add(u32::try_from(report.kept.len()).unwrap_or(u32::MAX));
+        let mut report = self.services.configure(turn, configuration.services, &[]);
+        self.number_pipes(turn);
         self.started = turn.now;
         self.sessions.last = session_last;
         // Sessions outlive Session 0, and with it the record of reserved numbers.
@@ -83,6 +83,8 @@ impl System {
             None => self.zero.make(turn),
             Some(recovered) => self.recover(turn, recovered),
         }
+        self.reserve_pipes(turn, &mut report);
+        self.errors = self.errors.saturating_add(u32::try_from(report.kept.len()).unwrap_or(u32::MAX));
         for (id, recovered) in &sessions {
             self.recover_session(turn, *id, recovered);
         }
@@ -114,6 +116,7 @@ impl System {
             self.services.gate = Gate::ShuttingDown;
         }
         self.recover_session(turn, SESSION_ZERO, &recovered);
+        self.recover_pipes(turn, &recovered);
         recovered.alive.retain(|alive| crate::session::program::launch_of_unit(&alive.unit).is_none());
         self.services.recover(turn, recovered);
         self.services.settle(turn);
@@ -135,6 +138,7 @@ impl System {
         self.services.gate = Gate::Open;
         self.services.forget_stored();
         self.host_stored = None;
+        self.keep_pipes_again(turn);
         self.services.begin_all_automatic(turn);
         self.services.settle(turn);
         turn.emit(Event::HostStarted);
@@ -177,6 +181,7 @@ impl System {
             }
         }
         self.end_all_sessions(turn);
+        self.refuse_all_pipe_waiters(turn);
         self.stop_all(turn, Owner::Administrator);
         self.answer_reloads(turn, &Err(Refusal::ShutdownInProgress));
     }
@@ -247,6 +252,7 @@ impl System {
         self.services.tick(turn);
         self.zero.tick(turn);
         self.tick_sessions(turn);
+        self.tick_pipes(turn);
         match self.phase {
             Phase::ShuttingDown(Shutdown::Services { deadline } | Shutdown::Builtins { deadline })
                 if deadline <= turn.now =>
@@ -270,6 +276,7 @@ impl System {
         let services = u32::try_from(configuration.services.len()).unwrap_or(u32::MAX);
         let errors = configuration.errors;
         let mut report = self.services.configure(turn, configuration.services, &configuration.broken);
+        self.reserve_pipes(turn, &mut report);
         report.errors = errors;
         report.settings = *configuration.settings;
         turn.emit(Event::ConfigurationLoaded { services, errors });
@@ -288,6 +295,7 @@ impl System {
         self.shutdown_wait = configuration.shutdown_wait;
         self.sessions.policy = configuration.sessions;
         self.errors = configuration.errors;
+        self.pipes.max = configuration.pipes_max.unwrap_or(limit::PIPES_MAX).min(limit::PIPES_MAX);
     }
 
     fn reload(&mut self, turn: &mut Turn, id: RequestId) -> Result<(), Refusal> {
@@ -316,6 +324,7 @@ impl System {
     pub(super) fn abandoned(&mut self, turn: &mut Turn, id: RequestId) {
         self.services.abandon(id);
         self.abandon_in_sessions(turn, id);
+        self.abandon_pipe_request(id);
         if let Reload::Loading { waiting, next } = &mut self.reload {
             waiting.retain(|other| *other != id);
             next.retain(|other| *other != id);
@@ -330,6 +339,7 @@ impl System {
             Request::Logon(request) => self.logon_request(turn, caller, request),
             Request::Account(request) => self.account_request(turn, caller, request),
             Request::Host(request) => self.host_request(turn, id, caller, request),
+            Request::Pipe(request) => self.pipe_request(turn, id, caller, request),
         };
         match result {
             Ok(None) => {}

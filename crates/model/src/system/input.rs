@@ -9,6 +9,8 @@ use crate::id::{LaunchId, LogonId, RequestId, ServiceName, SessionId, ViewerId};
 use crate::launch::exit::{ExitStatus, LaunchFailure, Usage};
 use crate::launch::wire::Remains;
 use crate::logon::wire::FromLogon;
+use crate::pipe::id::{InstanceId, ServerId};
+use crate::pipe::request::Said;
 use crate::service::definition::Definition;
 use crate::service::notify::{Notification, Sender};
 use crate::service::status::{OutputLost, TripwireOutcome};
@@ -141,6 +143,22 @@ pub enum Input {
     },
     /// A session0-logon has ended, or could not be started.
     LogonGone(LogonId),
+    /// A pipe's server said something.
+    PipeSaid {
+        /// Which.
+        server: ServerId,
+        /// What.
+        said: Said,
+    },
+    /// A pipe's server closed its connection, or has none that could be found again.
+    PipeServerGone(ServerId),
+    /// An instance that was given to a client did not reach its server: it listens again.
+    PipeLost {
+        /// Whose.
+        server: ServerId,
+        /// Which.
+        instance: InstanceId,
+    },
     /// The keeper asks for an ordered shutdown (SIGTERM).
     Shutdown,
 }
@@ -157,6 +175,8 @@ pub struct Configuration {
     pub shutdown_wait: core::time::Duration,
     /// What is said about sessions of users.
     pub sessions: Policy,
+    /// Servers of pipes that this machine has descriptors for; `None`: [`crate::limit::PIPES_MAX`], which is the most in any case.
+    pub pipes_max: Option<usize>,
     /// Service files left out because of errors.
     pub errors: u32,
     /// Services whose file is there but has errors, each with one line that says which. Those that exist already

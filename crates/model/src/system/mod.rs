@@ -17,6 +17,7 @@ use core::time::Duration;
 use crate::access::Administrators;
 use crate::id::{LaunchId, RequestId, SESSION_ZERO, ServiceName, SessionId, ViewerId};
 use crate::logon::table::Logons;
+use crate::pipe::table::Pipes;
 use crate::service::definition::Definition;
 use crate::service::status::Status;
 use crate::service::table::Services;
@@ -43,6 +44,7 @@ pub struct System {
     pub(crate) zero: SessionZero,
     pub(crate) sessions: Sessions,
     pub(crate) logons: Logons,
+    pub(crate) pipes: Pipes,
     /// What Session 0 was made as, or is being made as: what host.toml says now is for the next one.
     pub(crate) isolation: Isolation,
     phase: Phase,
@@ -105,6 +107,9 @@ impl System {
             self.isolation = self.sessions.policy.isolation;
         }
         self.advance(&mut turn);
+        while self.look_called(&mut turn) {
+            self.advance(&mut turn);
+        }
         self.services.close(&mut turn);
         self.keep_sessions(&mut turn);
         self.keep_host(&mut turn);
@@ -153,6 +158,9 @@ impl System {
             }
             Input::TripwireLeft { service } => self.services.tripwire_left(&service),
             Input::OutputLost { service, lost } => self.services.output_lost(turn, &service, lost),
+            Input::PipeSaid { server, said } => self.pipe_said(turn, server, said),
+            Input::PipeServerGone(server) => self.pipe_server_gone(turn, server),
+            Input::PipeLost { server, instance } => self.pipe_lost(turn, server, instance),
             Input::Shutdown => self.shut_down(turn),
         }
     }
@@ -166,7 +174,8 @@ impl System {
             }
             Phase::Up | Phase::ShuttingDown(Shutdown::Session | Shutdown::Done) => None,
         };
-        let users = [self.sessions.deadline(), self.logons.deadline()];
+        let pipes = self.pipes.deadlines.first().map(|(time, _)| *time);
+        let users = [self.sessions.deadline(), self.logons.deadline(), pipes];
         [service, shutdown, self.zero.deadline()].into_iter().chain(users).flatten().min()
     }
 
@@ -175,6 +184,7 @@ impl System {
         self.services.check_invariants();
         self.sessions.check_invariants();
         self.logons.check_invariants();
+        self.pipes.check_invariants();
         self.check_shutdown();
         if self.services.gate == crate::service::table::Gate::Open {
             assert!(self.zero.up(), "services may be launched without a session");
@@ -224,6 +234,12 @@ impl System {
         let mut zero = self.zero.status(u32::try_from(self.services.launches.len()).unwrap_or(u32::MAX))?;
         self.sessions.add_to_zero(&mut zero);
         Some(zero)
+    }
+
+    /// The account of a session's user, if this is his uid.
+    pub fn account_of(&self, session: SessionId, uid: u32) -> Option<&str> {
+        let session = self.sessions.table.get(&session).filter(|session| session.user.uid == uid)?;
+        Some(session.user.name.as_str())
     }
 
     /// Whether a launch is a user's program, not a service.

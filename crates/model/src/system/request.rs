@@ -8,11 +8,13 @@ use crate::launch::plan::Streams;
 use crate::logon::Wanted;
 use crate::logon::name::AccountName;
 use crate::logon::wire::Task;
+use crate::pipe::request::{Listening, Opened, PipeRequest};
+use crate::pipe::status::PipeStatus;
 use crate::service;
 use crate::service::status::Status;
 use crate::session::status::SessionStatus;
 use crate::time::Time;
-use crate::{logon, session};
+use crate::{logon, pipe, session};
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub enum Request {
     Account(AccountRequest),
     /// About the host.
     Host(HostRequest),
+    /// About pipes.
+    Pipe(PipeRequest),
 }
 
 /// About services.
@@ -163,6 +167,14 @@ pub enum Reply {
     Host(HostStatus),
     /// What a reload did.
     Reloaded(ReloadReport),
+    /// Pipes, by name.
+    Pipes(Vec<PipeStatus>),
+    /// One pipe.
+    Pipe(alloc::boxed::Box<PipeStatus>),
+    /// An instance is the caller's.
+    PipeOpened(alloc::boxed::Box<Opened>),
+    /// The caller serves a pipe.
+    PipeListening(alloc::boxed::Box<Listening>),
 }
 
 /// The host as it is now.
@@ -242,6 +254,8 @@ pub enum Refusal {
     Session(session::refusal::Refusal),
     /// About a logon or an account.
     Logon(logon::refusal::Refusal),
+    /// About a pipe.
+    Pipe(pipe::refusal::Refusal),
     /// 5: the caller lacks the right.
     AccessDenied,
     /// 21: Session 0 is not there yet.
@@ -257,6 +271,7 @@ impl Refusal {
             Refusal::Service(refusal) => refusal.code(),
             Refusal::Session(refusal) => refusal.code(),
             Refusal::Logon(refusal) => refusal.code(),
+            Refusal::Pipe(refusal) => refusal.code(),
             Refusal::AccessDenied => 5,
             Refusal::NotReady => 21,
             Refusal::ShutdownInProgress => 1115,

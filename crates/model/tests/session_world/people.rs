@@ -54,6 +54,7 @@ pub fn vista() -> Policy {
 
 pub fn configuration(sessions: Policy) -> Configuration {
     Configuration {
+        pipes_max: None,
         services: Vec::new(),
         administrators: Administrators::default(),
         shutdown_wait: Duration::from_secs(90),

@@ -2,6 +2,8 @@
 //! must keep.
 #![allow(dead_code)]
 
+pub mod pipes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use session0_model::id::{LaunchId, RequestId, SESSION_ZERO, ServiceName};
 use session0_model::launch::exit::{ExitStatus, LaunchFailure, LaunchPhase};
 use session0_model::launch::plan::{LaunchPlan, Role};
 use session0_model::launch::wire::Remains;
+use session0_model::pipe::id::ServerId;
+use session0_model::pipe::request::PipeRequest;
 use session0_model::service::definition::{Definition, Kind, NotifyAccess, Owner, Restart, StartType};
 use session0_model::service::notify::{Notification, Sender};
 use session0_model::service::status::{State, Status};
@@ -19,6 +23,8 @@ use session0_model::system::{
     ServiceRequest, System, UnackedExit, Wait,
 };
 use session0_model::time::Time;
+
+use pipes::{Asked, Pipes};
 
 pub fn name(text: &str) -> ServiceName {
     ServiceName::new(text).expect("tests use good names")
@@ -40,6 +46,7 @@ pub fn definition(text: &str) -> Definition {
         watchdog: None,
         owner: Owner::Administrator,
         control: Default::default(),
+        pipes: Vec::new(),
         account: String::from("LocalSystem"),
         plan: LaunchPlan { arguments: vec![String::from("true")], ..LaunchPlan::bare("/bin/true", 0, 0) },
     }
@@ -80,6 +87,7 @@ impl Shape for Definition {
 
 pub fn configuration(services: Vec<Definition>) -> Configuration {
     Configuration {
+        pipes_max: None,
         services,
         administrators: Administrators::default(),
         shutdown_wait: Duration::from_secs(90),
@@ -129,6 +137,9 @@ pub struct World {
     pub states: BTreeMap<ServiceName, State>,
     pub highest: LaunchId,
     pub pid: i32,
+    pub pipes: Pipes,
+    /// The daemon dies in the next step, after so many effects. Where there are services, what is told of them is lost with it.
+    pub dies_after: Option<usize>,
     /// The effects of the last step.
     pub last: Vec<Effect>,
 }
@@ -151,6 +162,8 @@ impl World {
             states: BTreeMap::new(),
             highest: LaunchId(0),
             pid: 100,
+            pipes: Pipes::default(),
+            dies_after: None,
             last: Vec::new(),
         };
         let configuration = world.configuration.clone();
@@ -201,6 +214,14 @@ impl World {
         let effects = self.system.handle(self.now, input);
         self.system.check_invariants();
         let mut stored = BTreeSet::new();
+        self.pipes.told.clear();
+        self.pipes.dropped.clear();
+        if let Some(after) = self.dies_after.take() {
+            effects.iter().take(after).for_each(|effect| self.perform(effect));
+            self.last = effects;
+            self.kill_daemon();
+            return &self.last;
+        }
         for effect in &effects {
             if let Effect::Store { key, .. } = effect {
                 assert!(stored.insert(key.clone()), "{key} is stored twice in a step");
@@ -215,6 +236,7 @@ impl World {
         for id in &self.waiting {
             assert!(!self.answers.contains_key(id));
         }
+        self.check_pipes();
         &self.last
     }
 
@@ -264,6 +286,7 @@ impl World {
             }
             Effect::Reply { id, result } => {
                 assert!(self.waiting.remove(id), "{id:?} is answered without being asked");
+                self.check_turn(*id, result);
                 self.answers.insert(*id, result.clone());
             }
             Effect::Emit(event) => self.hear(event),
@@ -272,7 +295,19 @@ impl World {
                 self.loading = true;
             }
             Effect::Exit(_) => self.exited = true,
-            users => panic!("nobody logs on in this world: {users:?}"),
+            others => self.pipes.perform(others),
+        }
+    }
+
+    /// What a client of a pipe is given is its own, and nobody who came before it waits.
+    fn check_turn(&mut self, id: RequestId, result: &Answer) {
+        let Ok(reply) = result else { return };
+        let none = BTreeMap::new();
+        let records = self.init.as_ref().map_or(&none, |init| &init.records);
+        self.pipes.answered(id, reply, records);
+        if let (Reply::PipeOpened(opened), before) = (reply, self.waiting.range(..id)) {
+            let same = |other: &RequestId| self.pipes.asked.get(other).is_some_and(|a| a.name == opened.name);
+            assert!(!before.copied().any(|other| same(&other)), "{id:?} overtakes who came before it");
         }
     }
 
@@ -415,6 +450,14 @@ impl World {
         self.requests += 1;
         let id = RequestId(self.requests);
         self.waiting.insert(id);
+        let asked = match &request {
+            Request::Pipe(PipeRequest::Open { name, .. } | PipeRequest::Wait { name, .. }) => Some((name, 0)),
+            Request::Pipe(PipeRequest::Listen(listen)) => Some((&listen.name, listen.listening)),
+            _ => None,
+        };
+        if let Some((name, listening)) = asked {
+            self.pipes.asked.insert(id, Asked { name: name.clone(), listening });
+        }
         self.step(Input::Request { id, caller, request });
         id
     }
@@ -462,7 +505,23 @@ impl World {
 
     /// The daemon dies; a new one takes over what init has. What was being launched comes to exec first.
     pub fn kill_daemon(&mut self) {
+        self.kill_daemon_losing(BTreeSet::new());
+    }
+
+    /// The same, and these servers' connections are not kept.
+    pub fn kill_daemon_losing(&mut self, mut lost: BTreeSet<ServerId>) {
         self.waiting.clear();
+        if !self.pipes.given.is_empty() {
+            // More nanoseconds pass than numbers are given.
+            self.now = self.now + Duration::from_millis(1);
+        }
+        if self.init.is_none() {
+            self.pipes.servers.clear();
+        }
+        // The new daemon closes what it is not told to have.
+        self.pipes.sockets.clear();
+        self.pipes.servers.retain(|id, _| !lost.contains(id));
+        self.pipes.taking_over = true;
         self.loading = false;
         let before = self.system.services();
         let recovered = self.init.as_mut().map(|init| {
@@ -490,6 +549,14 @@ impl World {
         if !fresh {
             self.check_recovered(&before);
         }
+        let records = self.init.iter().flat_map(|init| init.records.keys());
+        let recorded = records.filter_map(|key| key.strip_prefix("pipe.")?.parse().ok().map(ServerId));
+        lost.extend(recorded.filter(|id| !self.pipes.servers.contains_key(id)));
+        for id in lost {
+            self.step(Input::PipeServerGone(id));
+        }
+        self.pipes.taking_over = false;
+        self.check_pipes();
     }
 
     /// Nothing that ran was disturbed, nothing is launched twice.
@@ -544,6 +611,11 @@ impl World {
             Ok(_) => 0,
             Err(refusal) => refusal.code(),
         }
+    }
+
+    /// Whether this was done in the last step.
+    pub fn did(&self, effect: &Effect) -> bool {
+        self.last.contains(effect)
     }
 
     /// Signals sent in the last step, by service.

@@ -117,7 +117,7 @@ pub struct Error {
 }
 
 impl Error {
-    pub(super) fn new(code: Code, message: impl Into<String>) -> Error {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Error {
         Error { code, message: message.into(), hint: None, read: None }
     }
 

@@ -175,6 +175,11 @@ impl Facts {
         self.state.load(Ordering::Acquire) == DISCONNECTED
     }
 
+    /// Something was read by other ways than this end's.
+    pub(super) fn note_heard(&self) {
+        self.heard.store(true, Ordering::Release);
+    }
+
     pub(super) fn was_heard(&self) -> bool {
         self.heard.load(Ordering::Acquire)
     }

@@ -21,7 +21,7 @@ pub struct Client {
 }
 
 impl Client {
-    pub(super) fn new(peer: Peer, process: Option<OwnedFd>, level: Impersonation) -> Client {
+    pub(crate) fn new(peer: Peer, process: Option<OwnedFd>, level: Impersonation) -> Client {
         Client { peer, process, level }
     }
 

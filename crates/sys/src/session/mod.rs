@@ -27,7 +27,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 
-use session0_model::launch::session_plan::{SessionKind, SessionPhase, SessionPlan, Shown};
+use session0_model::launch::session_plan::{Doors, SessionKind, SessionPhase, SessionPlan, Shown};
 
 use crate::fault::Fault;
 
@@ -149,21 +149,25 @@ pub fn begin() -> io::Result<Granted> {
     Ok(granted)
 }
 
-/// Makes the session. Facilities that are not in the plan are left out. After an error the process is good for
-/// nothing but to end.
-pub fn prepare(plan: &SessionPlan, kind: &SessionKind) -> Result<Prepared, SessionFault> {
+/// Makes the session. Facilities that are not in the plan are left out, and so are doors that a daemon before version 4 does not
+/// know. After an error the process is good for nothing but to end.
+pub fn prepare(
+    plan: &SessionPlan,
+    kind: &SessionKind,
+    doors: Option<&Doors>,
+) -> Result<Prepared, SessionFault> {
     // Modes are given exactly where things are made.
     rustix::process::umask(rustix::fs::Mode::empty());
     let prepared = match Walls::of(kind) {
-        Walls::Up => walled(plan, kind),
-        Walls::Down => open(plan, kind),
+        Walls::Up => walled(plan, kind, doors),
+        Walls::Down => open(plan, kind, doors),
     }?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     Ok(prepared)
 }
 
-fn walled(plan: &SessionPlan, kind: &SessionKind) -> Result<Prepared, SessionFault> {
-    let saved = phase(SessionPhase::Root, root::save(plan, kind))?;
+fn walled(plan: &SessionPlan, kind: &SessionKind, doors: Option<&Doors>) -> Result<Prepared, SessionFault> {
+    let saved = phase(SessionPhase::Root, root::save(plan, kind, doors))?;
     phase(SessionPhase::Root, root::enter(plan))?;
     phase(SessionPhase::Proc, pseudo::proc(plan))?;
     phase(SessionPhase::Sys, pseudo::sys())?;
@@ -181,8 +185,8 @@ fn walled(plan: &SessionPlan, kind: &SessionKind) -> Result<Prepared, SessionFau
 
 /// The machine's own tree, /sys, control groups and devices, and every capability init was started with. Only what would
 /// otherwise stay on the machine is private.
-fn open(plan: &SessionPlan, kind: &SessionKind) -> Result<Prepared, SessionFault> {
-    let saved = phase(SessionPhase::Root, root::save(plan, kind))?;
+fn open(plan: &SessionPlan, kind: &SessionKind, doors: Option<&Doors>) -> Result<Prepared, SessionFault> {
+    let saved = phase(SessionPhase::Root, root::save(plan, kind, doors))?;
     phase(SessionPhase::Proc, pseudo::proc_for_all())?;
     phase(SessionPhase::Dev, device::share(plan))?;
     phase(SessionPhase::Private, private::make(plan, kind, saved))?;

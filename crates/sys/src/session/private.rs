@@ -63,6 +63,13 @@ pub(super) fn make(plan: &SessionPlan, kind: &SessionKind, saved: Saved) -> Step
         SessionKind::User(_) => attributes | MountAttrFlags::MOUNT_ATTR_RDONLY,
     };
     show(saved.expose.as_fd(), "/run/session0/expose", seen)?;
+    if let Some(pipes) = saved.pipes {
+        let path = "/run/session0/pipe";
+        rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)).on(path)?;
+        // To connect to a socket is no writing to its file system.
+        let closed = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        show(pipes.as_fd(), path, ATTRIBUTES | closed)?;
+    }
     if let Some(state) = saved.state {
         let path = "/run/session0/state";
         rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)).on(path)?;

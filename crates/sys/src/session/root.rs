@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags};
-use session0_model::launch::session_plan::{SessionKind, SessionPlan};
+use session0_model::launch::session_plan::{Doors, SessionKind, SessionPlan};
 
 use super::{On, Step};
 use crate::mount::{self, Depth, FsOption};
@@ -16,6 +16,8 @@ use crate::mount::{self, Depth, FsOption};
 /// What was taken from the host's tree before it was left.
 pub(super) struct Saved {
     pub(super) expose: OwnedFd,
+    /// The sockets of named pipes, if the session has that door.
+    pub(super) pipes: Option<OwnedFd>,
     /// Services have state directories.
     pub(super) state: Option<OwnedFd>,
     /// What becomes `/home`, if the machine's own is not meant.
@@ -25,7 +27,7 @@ pub(super) struct Saved {
 }
 
 /// Makes everything private to us, and takes what the plan needs of the host's tree.
-pub(super) fn save(plan: &SessionPlan, kind: &SessionKind) -> Step<Saved> {
+pub(super) fn save(plan: &SessionPlan, kind: &SessionKind, doors: Option<&Doors>) -> Step<Saved> {
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change(c"/", private).on("/")?;
     let state = match kind {
@@ -35,7 +37,8 @@ pub(super) fn save(plan: &SessionPlan, kind: &SessionKind) -> Step<Saved> {
     let homes = super::shown(kind).and_then(|shown| shown.homes.as_deref());
     // A home may be a file system of its own.
     let homes = homes.map(|homes| tree(homes, Depth::Recursive)).transpose()?;
-    Ok(Saved { expose: tree(&plan.expose_root, Depth::One)?, state, homes, resolver: resolver() })
+    let pipes = doors.map(|doors| tree(&doors.pipes, Depth::One)).transpose()?;
+    Ok(Saved { expose: tree(&plan.expose_root, Depth::One)?, pipes, state, homes, resolver: resolver() })
 }
 
 /// Leaves the host's tree for a copy of it without anything inherited.

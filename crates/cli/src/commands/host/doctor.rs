@@ -98,4 +98,4 @@ fn inits(context: &Context, sessions: Option<&[SessionStatus]>) -> String {
 }
 
 /// The protocol between daemon and init that came with this version.
-const CURRENT_PROTOCOL: u16 = 3;
+const CURRENT_PROTOCOL: u16 = 4;

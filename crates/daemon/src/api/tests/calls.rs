@@ -130,6 +130,7 @@ fn the_service_describes_itself() {
                 "io.session0.Session",
                 "io.session0.Logon",
                 "io.session0.Account",
+                "io.session0.Pipe",
                 "org.varlink.service"
             ]
         );

@@ -195,13 +195,27 @@ impl Host for FalseHost {
             Request::Session(SessionRequest::List) => Ok(Reply::Sessions(vec![session_status()])),
             Request::Session(_) => Err(Refusal::Session(session::refusal::Refusal::NoSuchSession)),
             Request::Logon(_) => Err(Refusal::Logon(logon::refusal::Refusal::TooMany)),
-            Request::Account(_) => Err(Refusal::AccessDenied),
+            Request::Account(_) | Request::Pipe(_) => Err(Refusal::AccessDenied),
             Request::Host(HostRequest::Status) => Ok(Reply::Host(host_status())),
             Request::Host(HostRequest::Reload) => {
                 Ok(Reply::Reloaded(ReloadReport { added: vec![name("new")], ..ReloadReport::default() }))
             }
             Request::Host(HostRequest::Shutdown) => Err(Refusal::AccessDenied),
             Request::Host(HostRequest::Upgrade) => Ok(Reply::Done),
+        }
+    }
+
+    fn peer(&self, caller: &Caller) -> session0_api::pipe::Peer {
+        let (gid, groups) = (caller.groups[0], Vec::new());
+        let (account, service) = (None, None);
+        session0_api::pipe::Peer {
+            session: None,
+            uid: caller.uid,
+            gid,
+            groups,
+            pid: caller.pid,
+            account,
+            service,
         }
     }
 

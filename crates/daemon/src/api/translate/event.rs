@@ -5,6 +5,8 @@ use session0_model::event::{self, EndCause};
 use session0_model::id::{ServiceName, SessionId};
 use session0_model::logon::name::AccountName;
 use session0_model::logon::wire::{AccountChange, LogonFailure};
+use session0_model::pipe::alarm::Squat;
+use session0_model::pipe::name::PipeName;
 use session0_model::service::status::{Failure, State};
 use session0_model::session::program::{Client, EndReason};
 
@@ -92,6 +94,7 @@ pub fn event(event: &event::Event) -> Event {
         Happened::AccountChanged { account, change } => account_changed(account, *change),
         Happened::AccountsBroken { text } => accounts_broken(text),
         Happened::IdentityRefused { session, uid } => identity_refused(*session, *uid),
+        Happened::PipeRefused { name, session, uid, why } => pipe_refused(name, *session, *uid, *why),
     }
 }
 
@@ -114,6 +117,7 @@ fn bare(kind: EventKind, text: String) -> Event {
         reason: None,
         uid: None,
         account: None,
+        pipe: None,
     }
 }
 
@@ -297,6 +301,28 @@ fn identity_refused(session: Option<SessionId>, uid: u32) -> Event {
         ..bare(
             EventKind::IdentityRefused,
             format!("a call of uid {uid} by {door} was refused: its control group is not there"),
+        )
+    }
+}
+
+fn pipe_refused(name: &PipeName, session: Option<SessionId>, uid: u32, why: Squat) -> Event {
+    let place = match session {
+        Some(session) => format!("in session {session}"),
+        None => "outside every session".to_owned(),
+    };
+    let why = match why {
+        Squat::Reserved => "the name is reserved for a service",
+        Squat::Foreign => "somebody else serves it",
+        Squat::NotFirst => "it is not the first that serves it",
+    };
+    Event {
+        session: session.map(|session| session.0),
+        uid: Some(uid),
+        pipe: Some(name.to_string()),
+        reason: Some(why.to_owned()),
+        ..bare(
+            EventKind::PipeRefused,
+            format!("a program of uid {uid} {place} may not serve the pipe {name}: {why}"),
         )
     }
 }

@@ -5,6 +5,7 @@
 pub mod event;
 pub mod failure;
 pub mod host;
+pub mod pipe;
 pub mod refusal;
 pub mod service;
 pub mod session;

@@ -18,11 +18,11 @@ const ADMINISTRATORS: &str =
 const LATER: &str = "Session 0 is being made; `s0 status` says when it is there";
 const DOWN: &str = "the host goes down; start it again with `s0 up`";
 
-fn refused(code: u32, message: String, hint: impl Into<String>) -> Refused {
+pub(super) fn refused(code: u32, message: String, hint: impl Into<String>) -> Refused {
     Refused { code, message, hint: Some(hint.into()) }
 }
 
-fn access_denied(tried: &str) -> Refused {
+pub(super) fn access_denied(tried: &str) -> Refused {
     refused(5, format!("this account may not {tried}"), ADMINISTRATORS)
 }
 
@@ -36,11 +36,11 @@ fn service_denied(tried: &Tried<'_>, words: &str) -> Refused {
     refused(5, format!("this account may not {words}"), hint)
 }
 
-fn not_ready(tried: &str) -> Refused {
+pub(super) fn not_ready(tried: &str) -> Refused {
     refused(21, format!("could not {tried}: Session 0 is not there yet"), LATER)
 }
 
-fn shutdown_in_progress(tried: &str) -> Refused {
+pub(super) fn shutdown_in_progress(tried: &str) -> Refused {
     refused(1115, format!("could not {tried}: the host is shutting down"), DOWN)
 }
 
@@ -67,7 +67,9 @@ pub fn session(tried: &str, refusal: Refusal) -> session::Error {
         )),
         Refusal::NotReady => Error::NotReady(not_ready(tried)),
         Refusal::ShutdownInProgress => Error::ShutdownInProgress(shutdown_in_progress(tried)),
-        other @ (Refusal::Service(_) | Refusal::Logon(_)) => Error::InternalError(misplaced(tried, &other)),
+        other @ (Refusal::Service(_) | Refusal::Logon(_) | Refusal::Pipe(_)) => {
+            Error::InternalError(misplaced(tried, &other))
+        }
     }
 }
 
@@ -146,6 +148,7 @@ fn named(tried: &str, by: &NamedBy) -> Refused {
         }
         NamedBy::Account(service) => (format!("services/{service}.toml"), "`account`", broken(service)),
         NamedBy::Control(service) => (format!("services/{service}.toml"), "`control`", broken(service)),
+        NamedBy::Pipe(service) => (format!("services/{service}.toml"), "`access` of a pipe", broken(service)),
     };
     let message = format!("could not {tried}: {key} in {file} names it, and {without}");
     refused(87, message, format!("take it out of {file}, then `s0 reload`"))
@@ -174,7 +177,7 @@ pub fn invalid(tried: &str, why: &str) -> Refused {
 }
 
 /// A refusal about something that was not asked for: a bug of ours.
-fn misplaced(tried: &str, refusal: &Refusal) -> session0_api::error::Fault {
+pub(super) fn misplaced(tried: &str, refusal: &Refusal) -> session0_api::error::Fault {
     fault::report(tried, &format!("the model refused with code {}", refusal.code()))
 }
 
@@ -184,7 +187,9 @@ pub fn service(tried: &Tried<'_>, refusal: Refusal) -> service::Error {
     let words = format!("{} {}", tried.verb, tried.name);
     match refusal {
         Refusal::Service(refusal) => about_service(tried, &words, refusal),
-        other @ (Refusal::Session(_) | Refusal::Logon(_)) => Error::InternalError(misplaced(&words, &other)),
+        other @ (Refusal::Session(_) | Refusal::Logon(_) | Refusal::Pipe(_)) => {
+            Error::InternalError(misplaced(&words, &other))
+        }
         Refusal::AccessDenied => Error::AccessDenied(service_denied(tried, &words)),
         Refusal::NotReady => Error::NotReady(not_ready(&words)),
         Refusal::ShutdownInProgress => Error::ShutdownInProgress(shutdown_in_progress(&words)),

@@ -114,6 +114,16 @@ impl Pipe {
         })
     }
 
+    /// The socket, for what reads and writes it otherwise than by this type.
+    pub(crate) fn stream(&self) -> &UnixStream {
+        &self.stream
+    }
+
+    /// Something was read from it so.
+    pub(crate) fn note_heard(&self) {
+        self.facts.note_heard();
+    }
+
     /// What it carries.
     pub fn kind(&self) -> PipeType {
         self.facts.kind

@@ -1,0 +1,179 @@
+//! Pipes' own sockets, for programs of any language: `run/session0/pipe/<name>` outside, `/run/session0/pipe/<name>` in every session.
+//!
+//! Whoever connects is identified by the kernel as at the API, and asks for an instance by that: what he connected becomes the pipe. He
+//! cannot say how long he waits nor be told why not: he waits for [`limit::PIPE_SOCKET_WAIT`], and a refusal is the end of the stream.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::rc::Rc;
+
+use session0_model::launch::wire::ToInit;
+use session0_model::limit;
+use session0_model::pipe::name::PipeName;
+use session0_model::pipe::request::{PipeRequest, Wait};
+use session0_model::pipe::settings::Impersonation;
+use session0_model::system::{Reply, Request};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinHandle;
+
+use crate::api::host::{Door as Where, Host as _};
+use crate::api::{Clients, Limits};
+use crate::core::{Core, State};
+use crate::{api, message};
+
+/// Clients that wait to be accepted.
+const BACKLOG: i32 = 256;
+const KEY: &str = "pipe.socket.";
+
+/// A pipe's socket.
+pub struct Door {
+    listener: Rc<UnixListener>,
+    task: JoinHandle<()>,
+}
+
+impl Door {
+    /// A duplicate of the listener.
+    pub fn duplicate(&self) -> Option<OwnedFd> {
+        self.listener.as_fd().try_clone_to_owned().ok()
+    }
+}
+
+/// How many clients wait at the sockets of all pipes, and whose they are.
+pub struct Waiting {
+    clients: Clients,
+    limits: Rc<Limits>,
+}
+
+impl Default for Waiting {
+    fn default() -> Waiting {
+        let limits = Limits {
+            clients: limit::PIPE_SOCKET_CLIENTS_MAX,
+            reserved: limit::PIPE_SOCKET_CLIENTS_MAX / 16,
+            clients_per_uid: limit::PIPE_WAITERS_MAX,
+            ..Limits::default()
+        };
+        Waiting { clients: Clients::default(), limits: Rc::new(limits) }
+    }
+}
+
+/// Key of a pipe's socket among the kept descriptors.
+pub fn key(name: &PipeName) -> String {
+    format!("{KEY}{}", name.as_str().to_ascii_lowercase())
+}
+
+/// Whether a key is of a pipe's socket.
+pub fn is_key(key: &str) -> bool {
+    key.starts_with(KEY)
+}
+
+/// Has a socket for a pipe: the one that init kept, so that clients who came while no daemon was there are served; else a new one.
+pub fn bind(core: &Core, state: &mut State, name: PipeName) {
+    let Some(file) = name.socket_name().filter(|_| !state.pipes.doors.contains_key(&name)) else { return };
+    let path = state.place.paths.pipes().join(file);
+    let kept = state.session.as_mut().and_then(|session| session.kept.remove(&key(&name)));
+    let listener = match kept.filter(|_| std::fs::symlink_metadata(&path).is_ok()) {
+        Some(listener) => Ok(listener),
+        None => {
+            let _ = std::fs::remove_file(&path);
+            session0_sys::packet::listen_stream(&path, 0o666, BACKLOG)
+        }
+    };
+    let begun = listener.and_then(|listener| {
+        if let (Some(session), Ok(kept)) = (&state.session, listener.try_clone()) {
+            session.link.say_with(&ToInit::Keep { key: key(&name) }, vec![kept]);
+        }
+        let listener = std::os::unix::net::UnixListener::from(listener);
+        listener.set_nonblocking(true)?;
+        let listener = Rc::new(UnixListener::from_std(listener)?);
+        let task = tokio::task::spawn_local(listen(core.clone(), name.clone(), listener.clone()));
+        Ok(Door { listener, task })
+    });
+    match begun {
+        Ok(door) => {
+            state.pipes.doors.insert(name, door);
+        }
+        // The pipe is there all the same, by the API.
+        Err(error) => message::error("a pipe has no socket", &[("pipe", &name), ("reason", &error)]),
+    }
+}
+
+/// Has none any more. Whoever waits in its queue is told by the end of his connection.
+pub fn unbind(state: &mut State, name: &PipeName) {
+    let Some(door) = state.pipes.doors.remove(name) else { return };
+    door.task.abort();
+    if let Some(file) = name.socket_name() {
+        let _ = std::fs::remove_file(state.place.paths.pipes().join(file));
+    }
+    if let Some(session) = &state.session {
+        session.link.say(&ToInit::Release { key: key(name) });
+    }
+}
+
+/// Removes sockets of pipes that are not there any more: a host before us left them.
+pub fn remove_stale(state: &State) {
+    let known: Vec<String> = state.pipes.doors.keys().filter_map(PipeName::socket_name).collect();
+    let Ok(entries) = std::fs::read_dir(state.place.paths.pipes()) else { return };
+    for entry in entries.flatten() {
+        if !known.iter().any(|name| entry.file_name() == name.as_str()) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+async fn listen(core: Core, name: PipeName, listener: Rc<UnixListener>) {
+    let (clients, limits) =
+        core.with(|state| (state.pipes.clients.clients.clone(), state.pipes.clients.limits.clone()));
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => admit(&core, &name, stream, &clients, &limits),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                message::warn("cannot accept a pipe's client", &[("pipe", &name), ("reason", &error)]);
+                tokio::time::sleep(limits.accept_pause).await;
+            }
+        }
+        // Whoever connects in a loop must not keep the daemon from its other work.
+        tokio::task::yield_now().await;
+    }
+}
+
+fn admit(core: &Core, name: &PipeName, stream: UnixStream, clients: &Clients, limits: &Limits) {
+    let Ok(credentials) = stream.peer_cred() else { return };
+    let Ok(place) = clients.take(credentials.uid(), limits) else {
+        return message::debug("too many wait at pipes", &[("uid", &credentials.uid())]);
+    };
+    let caller = match core.identify(Where::Pipe, stream.as_fd()) {
+        Ok(caller) => caller,
+        Err(error) => {
+            return message::debug("a pipe's client is not known", &[("pipe", name), ("reason", &error)]);
+        }
+    };
+    let (core, name) = (core.clone(), name.clone());
+    tokio::task::spawn_local(async move {
+        let request = PipeRequest::Open {
+            name: name.clone(),
+            access: None,
+            impersonation: Impersonation::Identification,
+            wait: Wait::For(limit::PIPE_SOCKET_WAIT),
+        };
+        // Whether he has hung up is not looked at: what he wrote before that is still to be read by the server.
+        match core.request(caller.clone(), Request::Pipe(request)).await {
+            Ok(Reply::PipeOpened(opened)) => {
+                let given = api::given(core.clone(), caller, *opened);
+                match stream.into_std() {
+                    Ok(stream) => given.take(stream.into()),
+                    Err(error) => message::warn("a pipe cannot be passed on", &[("reason", &error)]),
+                }
+            }
+            Ok(_) => {}
+            Err(refusal) => {
+                let code = refusal.code();
+                message::debug(
+                    "a pipe's client is refused",
+                    &[("pipe", &name), ("uid", &caller.uid), ("code", &code)],
+                );
+            }
+        }
+        drop(place);
+    });
+}
