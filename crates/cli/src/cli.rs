@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use crate::commands::{account, generate, host, logon, service, session};
+use crate::commands::{account, generate, host, logon, pipe, rpc, service, session};
 use crate::output::ColorChoice;
 
 /// The command line of session0: services in Session 0, users in sessions of their own, isolated from each other
@@ -72,6 +72,12 @@ pub enum Command {
     /// Sessions: list them, run programs in them, end them
     #[command(subcommand)]
     Session(session::Verb),
+    /// Named pipes: the way across sessions
+    #[command(subcommand)]
+    Pipe(pipe::Verb),
+    /// Interfaces on named pipes: what there is, what it says of itself, and calls
+    #[command(subcommand)]
+    Rpc(rpc::Verb),
     /// Built-in accounts: who can log on
     #[command(subcommand)]
     Account(account::Verb),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use session0::pipe::{self, Code};
 use session0::{Client, Error};
 
 use crate::cli::Global;
@@ -10,6 +11,7 @@ use crate::output::Output;
 use crate::root::Root;
 
 /// Made once from the command line.
+#[derive(Debug, Clone)]
 pub struct Context {
     /// The host's root.
     pub root: Root,
@@ -42,11 +44,7 @@ impl Context {
         let code = error.code().unwrap_or(0);
         let hint = error.hint().map(|hint| self.with_root(hint));
         let words = error.to_string();
-        // The host says itself what could not be done; once is enough.
-        let (tried, reason) = match words.strip_prefix("could not ").and_then(|rest| rest.split_once(": ")) {
-            Some((tried, reason)) => (tried, reason.to_owned()),
-            None => (tried, words.clone()),
-        };
+        let (tried, reason) = said_once(tried, &words);
         let failure = match error {
             Error::Refused(_) => Failure::refused(tried, reason),
             Error::NotPermitted(_) => Failure::new(Kind::NotPermitted, tried, reason),
@@ -60,16 +58,41 @@ impl Context {
         failure.code(code)
     }
 
+    /// A failure of a call about a pipe, or on one.
+    pub fn pipe_failure(&self, tried: &str, error: pipe::Error) -> Failure {
+        if error.code() == Code::NotReady
+            && let Err(unreachable) = Client::connect(&self.socket)
+        {
+            return self.failure(tried, unreachable);
+        }
+        let (tried, reason) = said_once(tried, error.message());
+        let kind = match error.code() {
+            Code::AccessDenied | Code::PrivilegeNotHeld => Kind::NotPermitted,
+            Code::InternalError => Kind::Fault,
+            _ => Kind::Refused,
+        };
+        let failure = Failure::new(kind, tried, reason).code(error.code().number());
+        match error.hint() {
+            Some(hint) => failure.hint(self.with_root(hint)),
+            None => failure,
+        }
+    }
+
     /// The host's hints name commands for the machine's own host.
     fn with_root(&self, hint: &str) -> String {
         hint.replace("`s0 ", &format!("`s0 {}", self.root.flag()))
     }
 
-    fn unreachable(&self, tried: &str, reason: String) -> Failure {
+    fn unreachable(&self, tried: &str, reason: &str) -> Failure {
         let hint = format!(
             "is it up? `sudo s0 {}up` starts it; another root is named with --root or SESSION0_ROOT",
             self.root.flag()
         );
         Failure::fault(tried, reason).hint(hint)
     }
+}
+
+/// The host says itself what could not be done; once is enough.
+fn said_once<'a>(tried: &'a str, words: &'a str) -> (&'a str, &'a str) {
+    words.strip_prefix("could not ").and_then(|rest| rest.split_once(": ")).unwrap_or((tried, words))
 }

@@ -1,7 +1,8 @@
-//! Services and sessions in words and colours, the same in every command.
+//! Services, sessions and pipes in words and colours, the same in every command.
 
 use session0::api::failure::Exit;
 use session0::api::host::HostPhase;
+use session0::api::pipe::{Direction, Peer, PipeType};
 use session0::api::service::{Kind, ServiceState, ServiceStatus, StartType, TripwireOutcome};
 use session0::api::session::{ConnectState, SessionStatus};
 
@@ -109,6 +110,45 @@ pub fn about(service: &ServiceStatus) -> String {
     let text = one_line(&service.description);
     let prefix = format!("{}: ", service.name);
     text.strip_prefix(&prefix).map_or(text.clone(), str::to_owned)
+}
+
+/// What a pipe carries.
+pub fn pipe_type(kind: PipeType) -> &'static str {
+    match kind {
+        PipeType::Byte => "byte",
+        PipeType::Message => "message",
+        PipeType::Unknown => "?",
+    }
+}
+
+/// Which way a pipe goes, in one word.
+pub fn direction(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Inbound => "inbound",
+        Direction::Outbound => "outbound",
+        Direction::Duplex => "duplex",
+        Direction::Unknown => "?",
+    }
+}
+
+/// One end of a pipe: `service spooler`, `alice in session 3`, `root outside`, `anonymous`.
+pub fn peer(peer: &Peer) -> String {
+    if is_anonymous(peer) {
+        return "anonymous".to_owned();
+    }
+    if let Some(service) = &peer.service {
+        return format!("service {}", one_line(service));
+    }
+    let who = peer.account.as_deref().map_or_else(|| format!("uid {}", peer.uid), one_line);
+    match peer.session {
+        Some(session) => format!("{who} in session {session}"),
+        None => format!("{who} outside"),
+    }
+}
+
+/// The host says nothing of an anonymous client; processes have numbers above 0.
+pub fn is_anonymous(peer: &Peer) -> bool {
+    peer.pid == 0 && peer.session.is_none()
 }
 
 /// Words of a command line as a shell would be told them.

@@ -1,10 +1,15 @@
-//! Services and sessions as tests need them.
+//! Services, sessions and pipes as tests need them.
 
 use session0::api::failure::{Exit, Failure, FailureKind};
+use session0::api::pipe::{Direction, Peer, PipeClient, PipeStatus, PipeType};
 use session0::api::service::{
     Kind, OutputLost, ServiceState, ServiceStatus, StartType, TripwireOutcome, WaitsForUser,
 };
 use session0::api::session::{ConnectState, SessionStatus};
+
+use crate::context::Context;
+use crate::output::{ColorChoice, Output};
+use crate::root::Root;
 
 /// 2026-11-23 01:02:03Z.
 pub const NOW: i64 = 1_795_395_723_000;
@@ -118,4 +123,72 @@ pub fn session(id: u32, user: &str) -> SessionStatus {
         client_uid: Some(0),
         ..services()
     }
+}
+
+/// A program in Session 0.
+pub fn server(service: &str) -> Peer {
+    Peer {
+        session: Some(0),
+        uid: 0,
+        gid: 0,
+        groups: Vec::new(),
+        pid: 42,
+        account: Some("LocalSystem".to_owned()),
+        service: Some(service.to_owned()),
+    }
+}
+
+/// A user's program.
+pub fn user(session: u32, account: &str) -> Peer {
+    Peer {
+        session: Some(session),
+        uid: 1001,
+        pid: 77,
+        account: Some(account.to_owned()),
+        service: None,
+        ..server("")
+    }
+}
+
+/// A pipe that a service serves, with one client.
+pub fn pipe(name: &str) -> PipeStatus {
+    PipeStatus {
+        name: name.to_owned(),
+        kind: PipeType::Message,
+        direction: Direction::Duplex,
+        instances_max: Some(10),
+        listening: 2,
+        connected: 1,
+        waiting: 0,
+        default_timeout_ms: 50,
+        refuse_outside: false,
+        rpc: false,
+        access: vec!["allow interactive read write".to_owned(), "deny user mallory read write".to_owned()],
+        servers: vec![server("spooler")],
+        reserved_for: Some("spooler".to_owned()),
+        starts_service: true,
+        socket: Some(format!("/run/session0/pipe/{name}")),
+        opened: 12,
+        refused: 3,
+        clients: Some(vec![PipeClient { instance: 7, peer: user(3, "alice"), since_ms: NOW - 60_000 }]),
+    }
+}
+
+/// One that is reserved and that nobody serves.
+pub fn unserved_pipe(name: &str) -> PipeStatus {
+    PipeStatus {
+        listening: 0,
+        connected: 0,
+        servers: Vec::new(),
+        clients: None,
+        opened: 0,
+        refused: 0,
+        ..pipe(name)
+    }
+}
+
+/// What commands work with, for the machine's host and without colours.
+pub fn context() -> Context {
+    let root = Root::new(Some(std::path::Path::new("/")));
+    Context { socket: root.socket(), root, output: Output::new(false, ColorChoice::Never) }
 }

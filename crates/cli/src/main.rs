@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 
 /// The exit code is 0, or that of a program that was run.
 fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
-    use commands::{account, generate, host, logon, service, session};
+    use commands::{account, generate, host, logon, pipe, rpc, service, session};
     match command {
         Command::Up(args) => host::up::run(context, &args)?,
         Command::Down(args) => host::down::run(context, &args)?,
@@ -63,6 +63,8 @@ fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Service(verb) => service::run(context, verb)?,
         Command::Logon(args) => return logon::run(context, &args),
         Command::Session(verb) => return session::run(context, verb),
+        Command::Pipe(verb) => return pipe::run(context, verb),
+        Command::Rpc(verb) => rpc::run(context, verb)?,
         Command::Account(verb) => account::run(context, verb)?,
         Command::Generate(verb) => generate::run(context, verb)?,
     }

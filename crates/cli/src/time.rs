@@ -74,6 +74,12 @@ pub fn parse_age(text: &str) -> Option<i64> {
     number.checked_mul(unit)
 }
 
+/// A duration on the command line.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let ms = parse_age(text).and_then(|ms| u64::try_from(ms).ok());
+    ms.map(Duration::from_millis).ok_or_else(|| "write a number and a unit: 500ms, 90s, 10min, 2h".to_owned())
+}
+
 fn parse_stamp(text: &str, midnight: i64) -> Option<i64> {
     let text = text.strip_suffix('Z').unwrap_or(text);
     let (date, time) = match text.split_once(['T', ' ']) {

@@ -45,7 +45,7 @@ impl Drop for Scratch {
     }
 }
 
-const VERBS: [&[&str]; 17] = [
+const VERBS: [&[&str]; 24] = [
     &["status"],
     &["down"],
     &["reload"],
@@ -60,6 +60,13 @@ const VERBS: [&[&str]; 17] = [
     &["session", "show", "1"],
     &["session", "logoff", "1"],
     &["session", "run", "1", "--", "id"],
+    &["pipe", "list"],
+    &["pipe", "show", "a"],
+    &["pipe", "connect", "a"],
+    &["pipe", "listen", "a", "--", "cat"],
+    &["rpc", "list"],
+    &["rpc", "describe", "host"],
+    &["rpc", "call", "a", "b.C"],
     &["account", "list"],
     &["account", "passwd", "a"],
     &["account", "remove", "a"],
@@ -196,15 +203,29 @@ fn man_pages_and_completions_are_made_from_the_same_words() {
     let directory = scratch.0.join("man1");
     let output = run(&["generate", "man", directory.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    for page in
-        ["s0.1", "s0-up.1", "s0-service-start.1", "s0-session-list.1", "s0-logon.1", "s0-account-add.1"]
-    {
+    for page in [
+        "s0.1",
+        "s0-up.1",
+        "s0-service-start.1",
+        "s0-session-list.1",
+        "s0-logon.1",
+        "s0-account-add.1",
+        "s0-pipe-list.1",
+        "s0-pipe-show.1",
+        "s0-pipe-connect.1",
+        "s0-pipe-listen.1",
+        "s0-rpc-list.1",
+        "s0-rpc-describe.1",
+        "s0-rpc-call.1",
+    ] {
         let text = std::fs::read_to_string(directory.join(page)).unwrap();
         assert!(text.contains("EXAMPLES"), "{page}:\n{text}");
     }
     for shell in ["bash", "zsh", "fish"] {
         let output = run(&["generate", "completions", shell]);
-        assert!(out(&output).contains("restart"), "{shell}");
+        for word in ["restart", "connect", "refuse-outside", "describe"] {
+            assert!(out(&output).contains(word), "{shell}: {word}");
+        }
     }
 }
 

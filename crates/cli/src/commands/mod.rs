@@ -4,5 +4,7 @@ pub mod account;
 pub mod generate;
 pub mod host;
 pub mod logon;
+pub mod pipe;
+pub mod rpc;
 pub mod service;
 pub mod session;

@@ -8,7 +8,7 @@ pub mod guard;
 pub mod pipes;
 pub mod relay;
 mod screen;
-mod signals;
+pub mod signals;
 
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -23,7 +23,7 @@ use rustix::termios::{
 use session0::session::Variable;
 
 use guard::Guard;
-use signals::Signals;
+use signals::{OF_TERMINALS, Signals};
 
 /// Longest line a terminal gives at once.
 const LINE_MAX: usize = 4096;
@@ -89,7 +89,7 @@ impl Terminal {
             saved: tcgetattr(&file).map_err(|error| fault(error.into()))?,
             file,
             mode: Mode::AsFound,
-            signals: Signals::listen().map_err(fault)?,
+            signals: Signals::listen(&OF_TERMINALS).map_err(fault)?,
             guard: None,
         })
     }

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What a program that uses a terminal is told by signals.
-const HEARD: [Signal; 7] =
+pub const OF_TERMINALS: [Signal; 7] =
     [Signal::WINCH, Signal::CONT, Signal::TSTP, Signal::INT, Signal::QUIT, Signal::HUP, Signal::TERM];
 
 /// Signals, which from now on do nothing but be heard here.
@@ -17,13 +17,13 @@ pub struct Signals {
 
 impl Signals {
     /// Begins to listen. A thread writes each signal's number into a pipe; without unsafe code there is no signalfd.
-    pub fn listen() -> io::Result<Signals> {
+    pub fn listen(which: &[Signal]) -> io::Result<Signals> {
         let (heard, into) = io::pipe()?;
         rustix::io::ioctl_fionbio(&heard, true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         // In place before this returns: nothing that is sent afterwards is missed.
         let inside = runtime.enter();
-        for number in HEARD {
+        for number in which {
             let number = number.as_raw();
             let mut signals = signal(SignalKind::from_raw(number))?;
             let mut into = into.try_clone()?;
