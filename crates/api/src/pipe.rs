@@ -213,6 +213,9 @@ pub struct Opened {
     pub access: Access,
     /// The number of the instance.
     pub instance: u64,
+    /// Bytes that what the caller writes may be ahead of the server: its own socket's to set. The kernel's own if it is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buffer: Option<u32>,
     /// The server.
     pub server: Peer,
     /// Descriptors that come with it: the pipe itself for an anonymous client (1), else none: the connection is the pipe.

@@ -22,6 +22,7 @@ use session0_model::pipe::status::PipeStatus;
 use session0_model::service::definition::{Definition, Restart};
 use session0_model::service::status::State;
 use session0_model::system::{self, Effect, HostRequest, ReloadReport, Reply, Request};
+use session0_model::time::Time;
 use world::pipes::{allow, listed, open_to_all, pipe, serves, service, user};
 use world::{Shape, World, definition, name, root};
 
@@ -220,6 +221,27 @@ fn no_client_shortens_the_pause_after_a_failure() {
 }
 
 #[test]
+fn nor_the_pause_of_what_the_service_needs() {
+    let mut base = definition("base").demand().restart(Restart::Always);
+    base.restart_delay = Duration::from_secs(10);
+    let mut world = World::up(vec![activated().on(&["base"]), base]);
+    world.start("web");
+    world.run_all();
+    world.exit("base", 1);
+    world.exit("web", 0);
+    assert_eq!(world.state("base"), State::Stopped);
+    let id = world.open(user(BOB), "echo", Wait::Not);
+    assert!(world.waiting.contains(&id));
+    assert_eq!(world.launches(), Vec::<String>::new());
+    world.wait();
+    assert_eq!(world.launches(), ["base"]);
+    world.launched("base");
+    world.launched("web");
+    world.serve(service("web"), "echo", 1);
+    world.opened(id);
+}
+
+#[test]
 fn clients_that_wait_when_the_service_goes_have_it_started_again() {
     let mut world = web();
     world.start("web");
@@ -284,6 +306,15 @@ fn a_name_has_a_socket_while_it_is_served_or_its_opening_starts_a_service() {
     world.opened(open);
 }
 
+#[test]
+fn a_socket_whose_opening_starts_a_service_outlives_session_0() {
+    let mut world = web();
+    let server = world.serve(service("web"), "echo", 1);
+    world.session_ended();
+    world.server_goes(server);
+    assert_eq!(world.pipes.sockets, BTreeSet::from([pipe("echo")]), "who waits at it is not sent away");
+}
+
 // A new daemon.
 
 /// A served pipe with two instances, one of them with a client, after the daemon died.
@@ -334,6 +365,20 @@ fn a_server_that_does_not_answer_has_none_that_listens_and_may_still_say_so() {
     world.count(server);
     world.opened(id);
     assert_eq!(world.system.deadline(), None);
+}
+
+#[test]
+fn an_answer_to_a_daemon_that_did_not_live_to_read_it_does_no_harm() {
+    let (mut world, server) = recovered();
+    // It answered, and was asked again.
+    world.kill_daemon();
+    world.count(server);
+    let open = world.open(user(BOB), "echo", Wait::Not);
+    let instance = world.opened(open).instance;
+    world.said(server, Said::Counted { listening: 1, connected: 1 });
+    assert_eq!(world.last, []);
+    world.close(server, instance);
+    assert_eq!((status(&world, "echo").connected, world.pipes.dropped.len()), (1, 0));
 }
 
 #[test]
@@ -411,6 +456,17 @@ fn who_served_it_first_stays_its_owner_over_a_new_daemon() {
     world.count(second);
     let open = world.open(user(ALICE), "echo", Wait::Not);
     world.opened(open);
+}
+
+#[test]
+fn no_number_is_given_twice_even_if_the_clock_does_not_go_on() {
+    let mut world = World::up(Vec::new());
+    let server = world.serve(user(ALICE), "echo", 1);
+    world.now = Time(0);
+    world.kill_daemon();
+    world.count(server);
+    let open = world.open(user(BOB), "echo", Wait::Not);
+    assert!(world.opened(open).instance.0 > server.0);
 }
 
 #[test]

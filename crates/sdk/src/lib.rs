@@ -2,7 +2,8 @@
 //!
 //! [`Client`] asks and waits; [`asynchronous::Client`] does the same within tokio; [`events`] follows what
 //! happens; [`log`] reads and follows a service's output; [`logon`] logs on and manages accounts; [`session`] is
-//! about programs in sessions; [`pipe`] is named pipes, the way across sessions.
+//! about programs in sessions; [`pipe`] is named pipes, the way across sessions; [`rpc`] serves and calls varlink
+//! interfaces over them.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), session0::Error> {

@@ -109,6 +109,19 @@ fn a_service_on_a_pipe_is_told_its_clients_by_the_host_and_serves_one_after_the_
 }
 
 #[test]
+fn the_client_within_tokio_goes_through_a_pipe_too() {
+    let host = alice();
+    let _serving = serve(&host, PipeType::Byte);
+    let pipe = host.client("who").open().expect("open");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let who = runtime.block_on(async {
+        let mut client = rpc::asynchronous::Client::through(pipe)?;
+        client.call("org.example.Who.AmI", Value::Null).await
+    });
+    assert_eq!(who.map(|who| who["uid"].clone()), Ok(json!(UID)));
+}
+
+#[test]
 fn the_serving_ends_when_no_client_can_come_any_more() {
     let host = alice();
     let serving = serve(&host, PipeType::Byte);

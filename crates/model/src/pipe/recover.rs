@@ -25,7 +25,7 @@ const VERSION: u8 = 1;
 /// What keys of servers begin with; the number follows.
 const PREFIX: &str = "pipe.";
 
-/// One server. What its pipe is stands in each, so that any of them can go first.
+/// One server. What its pipe is stands in each, the same in all: any of them can go, or be found, first.
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
     name: PipeName,
@@ -106,12 +106,9 @@ impl System {
 
     /// Takes over the servers that the daemon before left, and asks each what instances it has.
     pub(crate) fn recover_pipes(&mut self, turn: &mut Turn, recovered: &Recovered) {
-        let records = recovered.records.iter();
         let number = |key: &str| key.strip_prefix(PREFIX)?.parse().ok().map(ServerId);
-        let mut found: Vec<(ServerId, &Vec<u8>)> =
-            records.filter_map(|(key, bytes)| Some((number(key)?, bytes))).collect();
-        // In the order they came: the pipe is what its first server says.
-        found.sort();
+        let records = recovered.records.iter();
+        let found = records.filter_map(|(key, bytes)| Some((number(key)?, bytes)));
         let until = turn.now + limit::PIPE_RECOUNT_WAIT;
         for (id, bytes) in found {
             self.pipes.last = self.pipes.last.max(id.0);

@@ -12,13 +12,17 @@ use crate::system::{Effect, System};
 
 /// What is to become of a server after what it said.
 enum Verdict {
-    /// Nothing more.
-    Fine,
-    /// It is told that so many instances do not listen.
-    Refused(u32),
+    /// It stays, and is told how many instances do not listen, if any.
+    Stays {
+        /// So many.
+        refused: u32,
+    },
     /// Its connection is closed.
-    Drop,
+    Goes,
 }
+
+/// It stays, and there is nothing to be told.
+const STAYS: Verdict = Verdict::Stays { refused: 0 };
 
 impl System {
     /// A server said something.
@@ -31,28 +35,29 @@ impl System {
                     server.stopped = true;
                     server.listening = 0;
                 });
-                Verdict::Fine
+                STAYS
             }
             (Said::Counted { listening, connected }, Count::Asked { .. } | Count::Overdue) => {
                 self.counted(id, listening, connected)
             }
+            // An answer to a daemon that did not live to read it: what was said since is counted already.
+            (Said::Counted { .. }, Count::Known) if server.recovered => return,
             // Nobody asked.
-            (Said::Counted { .. }, Count::Known) => Verdict::Drop,
+            (Said::Counted { .. }, Count::Known) => Verdict::Goes,
             // It was written before the recount was read: the count has it in it.
             (Said::Listen(_) | Said::Closed(_), Count::Asked { .. } | Count::Overdue) => return,
             (Said::Listen(more), Count::Known) => self.more_listen(id, more),
             (Said::Closed(instance), Count::Known) => {
                 let known = self.pipes.change(id, |server| server.close(instance));
-                if known == Some(true) { Verdict::Fine } else { Verdict::Drop }
+                if known == Some(true) { STAYS } else { Verdict::Goes }
             }
         };
         match verdict {
-            Verdict::Fine => {}
-            Verdict::Refused(0) => {}
-            Verdict::Refused(count) => {
-                turn.push(Effect::TellPipeServer { server: id, tell: Tell::Refused(count) });
+            Verdict::Stays { refused: 0 } => {}
+            Verdict::Stays { refused } => {
+                turn.push(Effect::TellPipeServer { server: id, tell: Tell::Refused(refused) });
             }
-            Verdict::Drop => return self.drop_pipe_server(turn, id),
+            Verdict::Goes => return self.drop_pipe_server(turn, id),
         }
         if self.pipes.servers.get(&id).is_some_and(Server::finished) {
             return self.drop_pipe_server(turn, id);
@@ -105,7 +110,7 @@ impl System {
             server.listening += fits;
             fits
         });
-        Verdict::Refused(more - fits.unwrap_or(0))
+        Verdict::Stays { refused: more - fits.unwrap_or(0) }
     }
 
     /// It says what it has, after a recount. Its connections are there, also where others were given their room meanwhile: they count,

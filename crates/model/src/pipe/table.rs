@@ -135,6 +135,8 @@ pub(crate) struct Server {
     pub uncounted: u32,
     /// Whether what it has is known.
     pub count: Count,
+    /// It was there before this daemon, and was asked.
+    pub recovered: bool,
     /// It said that none listens any more.
     pub stopped: bool,
 }
@@ -224,8 +226,18 @@ impl Pipe {
 impl Server {
     /// One that has no instance.
     pub fn new(pipe: PipeName, caller: Caller, counted: Option<u32>, count: Count) -> Server {
-        let clients = BTreeMap::new();
-        Server { pipe, caller, counted, listening: 0, clients, uncounted: 0, count, stopped: false }
+        let (clients, recovered) = (BTreeMap::new(), count != Count::Known);
+        Server {
+            pipe,
+            caller,
+            counted,
+            listening: 0,
+            clients,
+            uncounted: 0,
+            count,
+            recovered,
+            stopped: false,
+        }
     }
 
     /// Instances that have a client.

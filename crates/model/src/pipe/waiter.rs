@@ -22,7 +22,7 @@ use super::table::{Count, Due, Pipes};
 use crate::access::Caller;
 use crate::id::{RequestId, ServiceName};
 use crate::service::machine::{After, Machine, Stopped, Stopping};
-use crate::service::table::Gate;
+use crate::service::table::{Gate, Slot};
 use crate::system::turn::Turn;
 use crate::system::{self, Effect, System};
 use crate::time::Time;
@@ -83,7 +83,7 @@ pub(crate) struct Called {
 pub(crate) enum Step {
     /// It still stops, and is started when it has.
     Stopping,
-    /// It starts again by itself: no client shortens the pause after a failure.
+    /// It, or what it needs, starts again by itself: no client shortens the pause after a failure.
     Pausing,
     /// It was started, or runs.
     Started,
@@ -294,6 +294,7 @@ impl System {
                 Ok(Step::Stopping)
             }
             Some(Machine::StopPending(_) | Machine::Stopped(Stopped::Restart { .. })) => Ok(Step::Pausing),
+            Some(Machine::Stopped(Stopped::Held)) if self.held_by_a_pause(slot) => Ok(Step::Pausing),
             Some(Machine::Stopped(Stopped::Down | Stopped::Held)) | None => {
                 if let Some(refusal) = self.services.start_refused(slot) {
                     let (service, code) = (service.clone(), refusal.code());
@@ -303,6 +304,13 @@ impl System {
                 Ok(Step::Started)
             }
         }
+    }
+
+    /// Whether it waits for another that starts again by itself.
+    fn held_by_a_pause(&self, slot: Slot) -> bool {
+        let lacks = self.services.dependency_not_running(slot);
+        let machine = lacks.and_then(|other| self.services.machine(other));
+        matches!(machine, Some(Machine::Stopped(Stopped::Restart { .. } | Stopped::Held)))
     }
 
     /// Looks at services that were called and changed in this turn. Says whether one was told to start.

@@ -278,6 +278,11 @@ impl ClientBuilder {
         if reply.descriptors != 0 {
             return Err(miscounted(arrived.len()));
         }
+        if let Some(buffer) = reply.buffer {
+            // Without it only the kernel's own number is in force.
+            let bytes = usize::try_from(buffer).unwrap_or(usize::MAX);
+            let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, bytes);
+        }
         // Without a byte behind the answer they came with the answer, and nobody asked for them.
         let arrived = if rest.is_empty() { Vec::new() } else { arrived };
         Ok((Raw { socket, kind, way, descriptors, rest, arrived }, about))

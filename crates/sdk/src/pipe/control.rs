@@ -147,3 +147,92 @@ impl Hearing {
         Object { bytes, descriptors }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{
+        AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+        sendmsg, socketpair,
+    };
+    use std::io::IoSlice;
+    use std::os::fd::AsFd;
+
+    fn send(host: &OwnedFd, bytes: &[u8], descriptors: usize) {
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let with = vec![host.as_fd(); descriptors];
+        assert!(descriptors == 0 || control.push(SendAncillaryMessage::ScmRights(&with)));
+        let sent = sendmsg(host, &[IoSlice::new(bytes)], &mut control, SendFlags::empty());
+        assert_eq!(sent, Ok(bytes.len()));
+    }
+
+    #[test]
+    fn descriptors_are_of_the_object_whose_first_byte_they_came_with() {
+        let (host, server) =
+            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).expect("a pair");
+        let long = [&[b'l'; 9000][..], b"\0"].concat();
+        // All of it is there before anything is read: with and without descriptors, in one read and in several.
+        let sent: [(&[u8], usize); 7] =
+            [(b"a\0", 0), (b"b\0", 2), (b"c\0", 1), (b"d\0", 0), (&long, 2), (b"e\0", 0), (b"f\0", 1)];
+        for (bytes, descriptors) in sent {
+            send(&host, bytes, descriptors);
+        }
+        send(&host, b"in tw", 1);
+        let mut hearing =
+            Hearing::new(b"behind the answer\0".to_vec(), vec![host.try_clone().expect("clone")]);
+        let mut heard = || {
+            let object = hearing.next(server.as_fd()).expect("hear").expect("not the end");
+            (object.bytes.len(), object.descriptors.len())
+        };
+        assert_eq!(heard(), (17, 1));
+        for (bytes, descriptors) in sent {
+            assert_eq!(heard(), (bytes.len() - 1, descriptors));
+        }
+        send(&host, b"o parts\0", 0);
+        assert_eq!(heard(), (12, 1));
+        drop(host);
+        assert!(hearing.next(server.as_fd()).expect("hear").is_none());
+    }
+
+    #[test]
+    fn in_every_order_of_what_may_happen_the_counts_keep_their_limits() {
+        let mut run = 0u32;
+        for limit in [None, Some(1), Some(3)] {
+            for order in 0..4u32.pow(8) {
+                let (limit, listening_max) = (limit, 2);
+                let mut counts = Counts {
+                    limit,
+                    listening_max,
+                    listening: 1,
+                    connected: 0,
+                    refused: false,
+                    stopped: false,
+                };
+                let mut unaccepted = 0;
+                counts.more(unaccepted);
+                for step in 0..8 {
+                    match order / 4u32.pow(step) % 4 {
+                        0 if counts.listening > 0 => {
+                            counts.taken();
+                            unaccepted += 1;
+                        }
+                        1 => unaccepted = unaccepted.saturating_sub(1),
+                        2 if counts.connected as usize > unaccepted => counts.closed(),
+                        3 if counts.listening > 0 => counts.refuse(1),
+                        _ => continue,
+                    }
+                    counts.more(unaccepted);
+                    let all = counts.listening + counts.connected;
+                    assert!(limit.is_none_or(|limit| all <= limit), "{order}: {counts:?}");
+                    assert!(counts.listening <= listening_max, "{order}: {counts:?}");
+                    let room = limit.is_none_or(|limit| all < limit) && unaccepted == 0;
+                    let silent = counts.refused || counts.listening > 0 || !room;
+                    assert!(silent, "{order}: nobody listens: {counts:?}");
+                    run += 1;
+                }
+            }
+        }
+        assert!(run > 100_000);
+    }
+}

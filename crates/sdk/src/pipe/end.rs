@@ -111,7 +111,8 @@ impl Pipe {
     }
 
     /// The longest that each read, write, flush and transaction waits; then it gives 121. `None`, for ever, is the beginning. A write of a
-    /// message that is late when part of it is written breaks the pipe: the calls after it give 109.
+    /// message that is late when part of it is written breaks the pipe: the calls after it give 109. Waiting for one's turn behind another
+    /// thread's read or write does not count.
     ///
     /// ```no_run
     /// # fn f(pipe: &session0::pipe::Pipe) {
@@ -215,7 +216,7 @@ impl Pipe {
     }
 
     /// The descriptors that came with what was read until now; those with bytes that are not read yet stay. Empty for an end that did not
-    /// say it wants any. They are closed when the program is replaced by exec.
+    /// say it wants any. They are closed when the program is replaced by exec. Waits while another thread reads.
     pub fn take_descriptors(&self) -> Vec<OwnedFd> {
         self.inbox().take_descriptors()
     }

@@ -35,9 +35,8 @@ pub(super) fn run<T>(client: &Client, facts: &Facts, act: impl FnOnce() -> T) ->
     let own = Identity::current()?;
     if !own.capabilities.effective.contains(NEEDED) {
         let message = "this process cannot act as its client: it lacks CAP_SETUID or CAP_SETGID";
-        return Err(Error::new(Code::PrivilegeNotHeld, message).with_hint(
-            "a service gets them with `capabilities = [\"CAP_SETUID\", \"CAP_SETGID\"]` in its file",
-        ));
+        return Err(Error::new(Code::PrivilegeNotHeld, message)
+            .with_hint("a service gets them with `capabilities = [\"setuid\", \"setgid\"]` in its file"));
     }
     // Dropping it makes this thread itself again, also while a panic unwinds.
     let _way_back = WayBack(own);

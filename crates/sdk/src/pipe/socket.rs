@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, recv, recvmsg, sendmsg,
+    SendFlags, recv, recvmsg, send, sendmsg,
 };
 
 use super::inbox::{Source, slices};
@@ -92,6 +92,9 @@ pub(super) fn look(socket: BorrowedFd<'_>, to: &mut [u8]) -> Result<usize, Errno
     retry_on_intr(|| recv(socket, &mut *to, flags)).map(|(count, _)| count)
 }
 
+/// Up to here one slice that is copied together is cheaper than a call that takes two.
+const COPIED_MAX: usize = 512;
+
 /// Sends once; the descriptors go with the first byte.
 pub(super) fn send_once(
     socket: BorrowedFd<'_>,
@@ -100,19 +103,39 @@ pub(super) fn send_once(
     descriptors: &[BorrowedFd<'_>],
     patience: Patience,
 ) -> Result<usize, Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     patiently(socket, patience, PollFlags::OUT, |dont_wait| {
         let flags = if dont_wait { SendFlags::NOSIGNAL | SendFlags::DONTWAIT } else { SendFlags::NOSIGNAL };
-        if descriptors.is_empty() {
+        if !descriptors.is_empty() {
+            return send_with(socket, first, then, descriptors, flags);
+        }
+        if then.is_empty() {
+            return send(socket, first, flags);
+        }
+        let length = first.len() + then.len();
+        if length > COPIED_MAX {
             let slices = [IoSlice::new(first), IoSlice::new(then)];
             return sendmsg(socket, &slices, &mut SendAncillaryBuffer::default(), flags);
         }
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        if !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
-            return Err(Errno::TOOMANYREFS);
-        }
-        sendmsg(socket, &[IoSlice::new(first), IoSlice::new(then)], &mut control, flags)
+        let mut together = [0; COPIED_MAX];
+        together[..first.len()].copy_from_slice(first);
+        together[first.len()..length].copy_from_slice(then);
+        send(socket, &together[..length], flags)
     })
+}
+
+fn send_with(
+    socket: BorrowedFd<'_>,
+    first: &[u8],
+    then: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+    flags: SendFlags,
+) -> Result<usize, Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(Errno::TOOMANYREFS);
+    }
+    sendmsg(socket, &[IoSlice::new(first), IoSlice::new(then)], &mut control, flags)
 }
 
 /// Does what may have to wait: with a time it is tried before it is waited for, so that it costs nothing when it goes at once.

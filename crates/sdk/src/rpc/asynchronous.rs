@@ -46,7 +46,7 @@ impl Client {
         Client::new(stream, dialogue)
     }
 
-    /// A client over a stream that is connected: a `UnixStream` of the standard library, or a pipe's end. Must be called within a
+    /// A client over a stream that is connected: a `UnixStream` of the standard library, or another socket. Must be called within a
     /// tokio runtime.
     pub fn over(stream: impl Into<OwnedFd>) -> Result<Client, Error> {
         Client::new(stream.into().into(), Dialogue::new("the service"))

@@ -44,7 +44,7 @@ impl Client {
         Ok(Client { stream, time_max: None, dialogue })
     }
 
-    /// A client over a stream that is connected: a `UnixStream`, or a pipe's end.
+    /// A client over a stream that is connected: a `UnixStream`, or another socket.
     pub fn over(stream: impl Into<OwnedFd>) -> Client {
         Client { stream: stream.into().into(), time_max: None, dialogue: Dialogue::new("the service") }
     }

@@ -149,8 +149,7 @@ impl<S: Service<Socket, Upgrade = ()>> Connection<S> {
             let (stream, input) = (self.output.link.stream(), &mut self.input);
             match stream.try_io(Interest::READABLE, || input.fill(stream.as_fd())) {
                 Ok(0) => return Err(End::Closed),
-                // Bytes that come one at a time and never end must neither outlast their time nor keep others waiting.
-                Ok(_) if begun_until.is_some_and(|until| until <= Instant::now()) => return Err(late),
+                // Bytes that come one at a time must not keep others waiting.
                 Ok(_) => tokio::task::consume_budget().await,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     match tokio::time::timeout_at(until, stream.readable()).await {

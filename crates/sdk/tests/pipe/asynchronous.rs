@@ -30,6 +30,30 @@ async fn connected(host: &FakeHost, kind: PipeType) -> (PipeServer, Instance, Pi
     (server, instance, client)
 }
 
+/// What may be given to a task that moves between threads.
+fn moves<T: Send>(act: T) -> T {
+    act
+}
+
+#[test]
+fn everything_that_waits_may_be_in_a_task_that_moves_between_threads() {
+    let host = FakeHost::new();
+    run(async {
+        let server = moves(serve(&host).kind(PipeType::Message).create()).await.expect("serve");
+        moves(client(&host).wait_free()).await.expect("it is free");
+        let client = moves(client(&host).open()).await.expect("open");
+        let mut instance = moves(server.accept_within(Duration::from_secs(20))).await.expect("accept");
+        moves(client.write_with(b"x", &[])).await.expect("write");
+        moves(instance.read_whole(&mut [0; 4])).await.expect("read");
+        moves(client.flush()).await.expect("flush");
+        instance.disconnect().expect("disconnect");
+        drop(moves(instance.connect()));
+        drop(moves(session0::pipe::asynchronous::call("echo", b"x", Duration::ZERO)));
+        drop(moves(session0::pipe::asynchronous::wait("echo", None)));
+        let _ = moves(Stream::new(&*client));
+    });
+}
+
 /// Polls it so often, and then drops it if it is not done.
 async fn a_little<T>(act: impl Future<Output = T>, polls: usize) -> Option<T> {
     let mut act = std::pin::pin!(act);

@@ -27,8 +27,10 @@ fn a_host_that_is_replaced_is_asked_again() {
 #[test]
 fn a_host_that_never_comes_back_is_given_up_when_the_time_is_over() {
     let host = FakeHost::with(Rules { close: u32::MAX, ..Rules::default() });
-    let error = host.client("echo").wait(SHORT).patience(SHORT).open().expect_err("nobody");
-    assert_eq!(error.code(), Code::NotReady);
+    let patience = Duration::from_secs(1);
+    let error = host.client("echo").wait(SHORT).patience(patience).open().expect_err("nobody");
+    // 121 where the time was over while an answer was waited for.
+    assert!(matches!(error.code(), Code::NotReady | Code::SemTimeout), "{error}");
     assert!(host.state().calls.len() > 1, "it was asked once only");
 }
 
@@ -39,7 +41,8 @@ fn one_connection_too_many_is_waited_out_and_said_when_it_stays() {
     host.state().rules.too_many = 3;
     host.client("echo").open().expect("open");
     host.state().rules.too_many = u32::MAX;
-    let error = host.client("echo").wait(SHORT).patience(SHORT).open().expect_err("too many");
+    let error =
+        host.client("echo").wait(SHORT).patience(Duration::from_secs(1)).open().expect_err("too many");
     assert_eq!((error.code(), error.hint()), (Code::NoSystemResources, Some("ask it")));
 }
 
@@ -115,6 +118,7 @@ fn a_refusal_of_a_pipe_has_its_type() {
 fn what_is_asked_for_is_what_the_host_hears() {
     let host = FakeHost::new();
     let _server = host.server("echo").create().expect("serve");
+    host.until("echo", |served| served.listening == 4);
     let level = Impersonation::Impersonation;
     let wait = Duration::from_secs(40);
     host.client("echo").access(Access::Read).impersonation(level).wait(wait).open().expect("open");

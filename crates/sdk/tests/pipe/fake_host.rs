@@ -54,6 +54,8 @@ impl Default for Rules {
 
 /// A pipe that is served.
 pub struct Served {
+    /// Which server, where another one took its place.
+    id: u64,
     pub control: UnixStream,
     pub listen: Value,
     pub listening: u32,
@@ -297,13 +299,7 @@ impl Inner {
         let level = asked.get("impersonation").cloned().unwrap_or(json!("identification"));
         let level: Impersonation = serde_json::from_value(level).expect("a level");
         let direction = served.listen.get("direction").cloned().unwrap_or(json!("duplex"));
-        let access = match serde_json::from_value(direction.clone()).expect("a direction") {
-            Direction::Inbound => Access::Write,
-            Direction::Outbound => Access::Read,
-            _ => asked
-                .get("access")
-                .map_or(Access::Duplex, |access| serde_json::from_value(access.clone()).expect("an access")),
-        };
+        let access = access(&direction, asked);
         let kind = served.listen.get("kind").cloned().unwrap_or(json!("byte"));
         let opened = json!({
             "name": name, "kind": kind, "direction": direction, "access": access, "instance": instance,
@@ -321,6 +317,8 @@ impl Inner {
             send(stream, &answer, &[theirs.as_fd()]);
             ours.into()
         };
+        // As a host leaves it that waits for nobody.
+        rustix::io::ioctl_fionbio(&end, true).expect("set");
         if let Some(buffer) = buffer {
             for end in [end.as_fd(), stream.as_fd()] {
                 rustix::net::sockopt::set_socket_send_buffer_size(end, buffer).expect("set");
@@ -359,7 +357,10 @@ impl Inner {
             "direction": asked.get("direction").unwrap_or(&json!("duplex")),
             "instances_max": limit, "listening_max": state.rules.listening_max,
         });
+        state.instances += 1;
+        let id = state.instances;
         let served = Served {
+            id,
             control: stream.try_clone().expect("clone"),
             listen: asked,
             listening,
@@ -377,7 +378,7 @@ impl Inner {
             let said: FromServer = serde_json::from_slice(&object).expect("an object");
             let mut state = self.state.lock().expect("no panic");
             let State { rules, pipes, .. } = &mut *state;
-            let served = pipes.get_mut(&name).expect("it is there");
+            let Some(served) = pipes.get_mut(&name).filter(|served| served.id == id) else { return };
             match said {
                 FromServer::Listen { instances } => {
                     let refused = rules.refuse_instances.min(instances);
@@ -401,7 +402,9 @@ impl Inner {
             self.changed.notify_all();
         }
         let mut state = self.state.lock().expect("no panic");
-        state.pipes.get_mut(&name).expect("it is there").ended = true;
+        if let Some(served) = state.pipes.get_mut(&name).filter(|served| served.id == id) {
+            served.ended = true;
+        }
         self.changed.notify_all();
     }
 }

@@ -3,6 +3,7 @@
 mod bad_clients;
 mod calls;
 mod events;
+mod pipes;
 mod python;
 
 use std::cell::{Cell, RefCell};
@@ -15,6 +16,8 @@ use std::time::Duration;
 use session0_model::access::{Caller, Origin};
 use session0_model::event::Event;
 use session0_model::id::{SESSION_ZERO, ServiceName};
+use session0_model::pipe::id::{InstanceId, ServerId};
+use session0_model::pipe::request::Opened;
 use session0_model::service::definition::{Kind, StartType};
 use session0_model::service::refusal::Refusal as ServiceRefusal;
 use session0_model::service::status::{OutputLost, Reloading, State, Status};
@@ -52,6 +55,7 @@ struct Inner {
     begun: Cell<u32>,
     abandoned: Cell<u32>,
     identify: Cell<Identify>,
+    pipes: RefCell<Vec<pipes::Became>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -138,6 +142,7 @@ impl FalseHost {
             begun: Cell::new(0),
             abandoned: Cell::new(0),
             identify: Cell::new(Identify::Outside),
+            pipes: RefCell::default(),
         }))
     }
 
@@ -195,7 +200,8 @@ impl Host for FalseHost {
             Request::Session(SessionRequest::List) => Ok(Reply::Sessions(vec![session_status()])),
             Request::Session(_) => Err(Refusal::Session(session::refusal::Refusal::NoSuchSession)),
             Request::Logon(_) => Err(Refusal::Logon(logon::refusal::Refusal::TooMany)),
-            Request::Account(_) | Request::Pipe(_) => Err(Refusal::AccessDenied),
+            Request::Account(_) => Err(Refusal::AccessDenied),
+            Request::Pipe(request) => pipes::answer(self, request).await,
             Request::Host(HostRequest::Status) => Ok(Reply::Host(host_status())),
             Request::Host(HostRequest::Reload) => {
                 Ok(Reply::Reloaded(ReloadReport { added: vec![name("new")], ..ReloadReport::default() }))
@@ -203,6 +209,18 @@ impl Host for FalseHost {
             Request::Host(HostRequest::Shutdown) => Err(Refusal::AccessDenied),
             Request::Host(HostRequest::Upgrade) => Ok(Reply::Done),
         }
+    }
+
+    fn hand_over(&self, _opened: Opened, _caller: &Caller, socket: OwnedFd) {
+        pipes::note(self, pipes::Became::HandedOver(socket));
+    }
+
+    fn not_taken(&self, _server: ServerId, _instance: InstanceId) {
+        pipes::note(self, pipes::Became::NotTaken);
+    }
+
+    fn serve_pipe(&self, _server: ServerId, socket: Option<OwnedFd>) {
+        pipes::note(self, pipes::Became::Served(socket));
     }
 
     fn peer(&self, caller: &Caller) -> session0_api::pipe::Peer {

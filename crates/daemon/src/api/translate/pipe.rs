@@ -106,6 +106,7 @@ pub fn opened<H: Host>(host: &H, opened: &Opened, descriptors: u32) -> pipe::Ope
         direction: direction(opened.direction),
         access: access(opened.access),
         instance: opened.instance.0,
+        buffer: opened.buffer,
         server: host.peer(&opened.server_peer),
         descriptors,
     }

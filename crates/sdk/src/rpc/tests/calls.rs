@@ -107,7 +107,7 @@ fn further_clients_wait_while_as_many_as_may_be_are_served() {
         let mut first = connect();
         first.call("org.example.Test.Nothing", Value::Null).await.expect("an answer");
         let mut second = connect();
-        second.set_time_max(Some(std::time::Duration::from_secs(1)));
+        second.set_time_max(Some(Duration::from_secs(1)));
         let late = second.call("org.example.Test.Nothing", Value::Null).await.expect_err("it waits");
         assert!(late.to_string().contains("in time"), "{late}");
         drop((first, second));
@@ -216,6 +216,19 @@ fn answers_come_one_after_the_other_and_who_asks_for_one_gets_one() {
 }
 
 #[test]
+fn an_error_ends_a_stream_and_the_connection_goes_on() {
+    run(async {
+        let mut client = client();
+        let mut answers = client.call_more("org.example.Test.Stumble", Value::Null).await.expect("a call");
+        assert_eq!(answers.next().await, Some(Ok(json!({"number": 1}))));
+        let (name, _) = refused(answers.next().await.expect("an item"));
+        assert_eq!(name, "org.example.Test.Empty");
+        assert_eq!(answers.next().await, None);
+        client.call("org.example.Test.Nothing", Value::Null).await.expect("an answer");
+    });
+}
+
+#[test]
 fn a_stream_that_ends_without_its_last_answer_ends_the_connection() {
     run(async {
         let (stream, serving) = served(Limits::default(), &Rc::default());
@@ -241,6 +254,8 @@ fn a_call_that_wants_no_answer_gets_none_and_is_done_though_its_caller_is_gone()
         say(&mut stream, r#"{"method":"org.example.Test.Note","oneway":true}"#).await;
         until(|| seen.begun.get() == 1).await;
         drop(stream);
+        // Time passes when everybody waits, so the service knows by then.
+        tokio::time::sleep(Duration::from_secs(1)).await;
         seen.go_on.notify_one();
         assert!(matches!(serving.await.expect("no panic"), End::Closed));
         assert_eq!((seen.noted.get(), seen.dropped.get()), (2, 0));

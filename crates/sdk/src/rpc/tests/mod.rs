@@ -9,6 +9,7 @@ mod random;
 use std::cell::Cell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
@@ -164,6 +165,13 @@ impl<S: Identified> Service {
         futures_util::stream::iter([Reply::new(Some(Number { number: 0 })).set_continues(Some(true))])
     }
 
+    #[zlink(more)]
+    async fn stumble(&self, more: bool) -> impl Stream<Item = Result<Reply<Number>, Oops>> + Unpin {
+        let _ = more;
+        let first = Reply::new(Some(Number { number: 1 })).set_continues(Some(true));
+        futures_util::stream::iter([Ok(first), Err(Oops::Empty)])
+    }
+
     async fn take(&self, #[zlink(fds)] descriptors: Vec<OwnedFd>) -> Number {
         let close_on_exec = descriptors.iter().filter(|descriptor| {
             let flags = rustix::io::fcntl_getfd(descriptor).expect("flags");
@@ -184,8 +192,11 @@ fn identity(uid: u32) -> Peer {
     Peer { session: Some(1), uid, gid: uid, groups: Vec::new(), pid: 7, account: None, service: None }
 }
 
-/// Runs a test in which time passes only while everybody waits.
+/// Runs a test in which time passes only while everybody waits: if it is for ever, a day is over at once.
 fn run<T>(test: impl Future<Output = T>) -> T {
+    let test = async {
+        tokio::time::timeout(Duration::from_secs(24 * 3600), test).await.expect("it does not wait for ever")
+    };
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().start_paused(true).build().expect("a runtime");
     LocalSet::new().block_on(&runtime, test)
