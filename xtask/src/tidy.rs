@@ -24,6 +24,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("session0-cli", &["session0"]),
     ("session0-sim", &["session0-model"]),
     ("session0-system-tests", &["session0", "session0-api"]),
+    ("session0-bench", &["session0"]),
     ("xtask", &["session0"]),
 ];
 
