@@ -29,6 +29,8 @@ const ADD_LISTENER: Method<'static> = Method {
 /// Starts it at a path and stays with it: the broker ends when its controller does.
 pub fn run(path: &Path) -> Outcome<()> {
     let listener = stream_listener(path)?;
+    // It accepts until there is nobody left, and would wait for the next one in vain.
+    listener.set_nonblocking(true).map_err(|e| format!("making {} not wait: {e}", path.display()))?;
     let pair = UnixStream::pair().map_err(|e| format!("making a socket pair: {e}"))?;
     let mut broker = Command::new("dbus-broker")
         .args(["--controller", "0", "--machine-id", MACHINE])
