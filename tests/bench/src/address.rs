@@ -1,4 +1,4 @@
-//! Where a server is, as the bench names it: `KIND:WHERE`.
+//! Where a server is, as the bench names it: `KIND:WHERE`, and for what belongs to a host outside of which the bench is, `KIND:NAME@ROOT`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,14 +15,51 @@ pub enum Address {
     Dbus(PathBuf),
     /// That bus itself.
     Bus(PathBuf),
-    /// A byte pipe of the host of `SESSION0_ROOT`.
-    Byte(String),
-    /// A message pipe of it.
-    Message(String),
-    /// A pipe of it that speaks varlink.
-    Rpc(String),
-    /// The host itself.
-    Host,
+    /// A byte pipe of a host.
+    Byte(Place),
+    /// A message pipe of one.
+    Message(Place),
+    /// A pipe of one that speaks varlink.
+    Rpc(Place),
+    /// A service of one, to be started.
+    Service(Place),
+    /// A host itself; no name.
+    Host(Place),
+}
+
+/// Something of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The pipe or service.
+    pub name: String,
+    /// The host's root directory; none within a session, and for the machine's own host.
+    pub root: Option<PathBuf>,
+}
+
+impl Place {
+    /// The host's socket.
+    pub fn socket(&self) -> PathBuf {
+        match &self.root {
+            Some(root) => session0::path::below(root),
+            None => session0::path::socket(None),
+        }
+    }
+}
+
+impl From<&str> for Place {
+    fn from(text: &str) -> Self {
+        match text.split_once('@') {
+            Some((name, root)) => Self { name: name.to_owned(), root: Some(root.into()) },
+            None => Self { name: text.to_owned(), root: None },
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(&self.name)?;
+        self.root.iter().try_for_each(|root| write!(to, "@{}", root.display()))
+    }
 }
 
 impl FromStr for Address {
@@ -35,10 +72,11 @@ impl FromStr for Address {
             "seqpacket" => Self::Seqpacket(place.into()),
             "dbus" => Self::Dbus(place.into()),
             "bus" => Self::Bus(place.into()),
-            "byte" => Self::Byte(place.to_owned()),
-            "message" => Self::Message(place.to_owned()),
-            "rpc" => Self::Rpc(place.to_owned()),
-            "host" => Self::Host,
+            "byte" => Self::Byte(place.into()),
+            "message" => Self::Message(place.into()),
+            "rpc" => Self::Rpc(place.into()),
+            "service" => Self::Service(place.into()),
+            "host" => Self::Host(place.into()),
             _ => return Err(format!("there is no kind of address {kind}")),
         })
     }
@@ -51,10 +89,11 @@ impl fmt::Display for Address {
             Self::Seqpacket(path) => write!(to, "seqpacket:{}", path.display()),
             Self::Dbus(path) => write!(to, "dbus:{}", path.display()),
             Self::Bus(path) => write!(to, "bus:{}", path.display()),
-            Self::Byte(name) => write!(to, "byte:{name}"),
-            Self::Message(name) => write!(to, "message:{name}"),
-            Self::Rpc(name) => write!(to, "rpc:{name}"),
-            Self::Host => to.write_str("host:"),
+            Self::Byte(place) => write!(to, "byte:{place}"),
+            Self::Message(place) => write!(to, "message:{place}"),
+            Self::Rpc(place) => write!(to, "rpc:{place}"),
+            Self::Service(place) => write!(to, "service:{place}"),
+            Self::Host(place) => write!(to, "host:{place}"),
         }
     }
 }

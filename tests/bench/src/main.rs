@@ -6,6 +6,7 @@ mod channel;
 mod dbus;
 mod host;
 mod measure;
+mod pipe;
 mod serve;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 
 use lexopt::prelude::*;
 use rustix::thread::{CpuSet, sched_setaffinity};
+use session0::pipe::PipeType;
 
 use address::Address;
 use channel::{Channel, Seqpacket, SeqpacketListener, stream, stream_listener};
@@ -23,12 +25,19 @@ pub type Outcome<T> = Result<T, String>;
 
 const HELP: &str = "\
 usage: session0-bench serve ADDRESS        serves, one client after another
+       session0-bench serve-many NAME FIRST COUNT
+                                           serves the pipes NAME-FIRST and following, to which nobody comes
+       session0-bench keep-many NAME FIRST COUNT
+                                           the same, and keeps whoever comes
+       session0-bench open-many NAME FIRST COUNT TIMES
+                                           opens each of them so many times, says so, and stays until stdin ends
        session0-bench broker PATH          starts dbus-broker at PATH and stays with it
        session0-bench measure WHAT [options] NAME=ADDRESS...
                                            measures these servers in turns; microseconds as JSON
 
-WHAT is round-trip, bulk, connect or call; ADDRESS is stream:PATH, seqpacket:PATH, byte:PIPE, message:PIPE, rpc:PIPE, host:,
-dbus:PATH (the service on the bus there) or bus:PATH (that bus itself).
+WHAT is round-trip, bulk, connect or call; ADDRESS is stream:PATH, seqpacket:PATH, byte:PIPE, message:PIPE, rpc:PIPE, service:NAME
+(called to be started), host:, dbus:PATH (the service on the bus there) or bus:PATH (that bus itself). PIPE, NAME and host: are of the
+host whose root is behind them, as in host:@ROOT.
 
   --size BYTES    of one write
   --total BYTES   of one sample of bulk
@@ -49,10 +58,26 @@ fn run() -> Outcome<()> {
     let mut parser = lexopt::Parser::from_env();
     match word(&mut parser)?.as_str() {
         "serve" => serve(&word(&mut parser)?.parse()?),
+        "serve-many" => many(&mut parser)?.serve(),
+        "keep-many" => many(&mut parser)?.keep(),
+        "open-many" => {
+            let many = many(&mut parser)?;
+            many.open(number(&mut parser)?)
+        }
         "broker" => dbus::broker::run(&PathBuf::from(word(&mut parser)?)),
         "measure" => measure(parser),
         other => Err(format!("there is no command {other:?}\n\n{HELP}")),
     }
+}
+
+fn many(parser: &mut lexopt::Parser) -> Outcome<pipe::Many> {
+    let name = word(parser)?;
+    Ok(pipe::Many { pipe: name.as_str().into(), first: number(parser)?, count: number(parser)? })
+}
+
+fn number(parser: &mut lexopt::Parser) -> Outcome<usize> {
+    let word = word(parser)?;
+    word.parse().map_err(|_| format!("{word} is not a number"))
 }
 
 fn word(parser: &mut lexopt::Parser) -> Outcome<String> {
@@ -68,7 +93,9 @@ fn serve(address: &Address) -> Outcome<()> {
         Address::Stream(path) => serve::serve(&mut stream_listener(path)?),
         Address::Seqpacket(path) => serve::serve(&mut SeqpacketListener::at(path)?),
         Address::Dbus(path) => dbus::serve(path),
-        Address::Byte(_) | Address::Message(_) | Address::Rpc(_) | Address::Bus(_) | Address::Host => {
+        Address::Byte(name) => serve::serve(&mut pipe::listen(name, PipeType::Byte)?),
+        Address::Message(name) => serve::serve(&mut pipe::listen(name, PipeType::Message)?),
+        Address::Rpc(_) | Address::Service(_) | Address::Bus(_) | Address::Host(_) => {
             Err(format!("{address} is not served by the bench"))
         }
     }
@@ -108,6 +135,9 @@ fn measure(mut parser: lexopt::Parser) -> Outcome<()> {
     }
     let amount = match asked.what.as_str() {
         "bulk" => Amount::Few(asked.count),
+        _ if asked.servers.iter().any(|(_, address)| matches!(address, Address::Service(_))) => {
+            Amount::Few(asked.count)
+        }
         _ => Amount::Many(asked.count),
     };
     let samples = in_turns(&mut exchanges, amount)?;
@@ -132,8 +162,8 @@ fn channel(address: &Address) -> Outcome<Box<dyn Channel>> {
     match address {
         Address::Stream(path) => Ok(Box::new(stream(path)?)),
         Address::Seqpacket(path) => Ok(Box::new(Seqpacket::connect(path)?)),
-        Address::Byte(_) | Address::Message(_) => Err(format!("{address} cannot be opened yet")),
-        Address::Dbus(_) | Address::Bus(_) | Address::Rpc(_) | Address::Host => {
+        Address::Byte(name) | Address::Message(name) => Ok(Box::new(pipe::open(name)?)),
+        Address::Dbus(_) | Address::Bus(_) | Address::Rpc(_) | Address::Service(_) | Address::Host(_) => {
             Err(format!("{address} carries calls"))
         }
     }
@@ -151,7 +181,8 @@ fn call(address: &Address) -> Outcome<Box<dyn Exchange>> {
     match address {
         Address::Dbus(path) => Ok(Box::new(dbus::Call::service(path)?)),
         Address::Bus(path) => Ok(Box::new(dbus::Call::bus(path)?)),
-        Address::Host => Ok(Box::new(host::Version::connect()?)),
+        Address::Host(place) => Ok(Box::new(host::Version::connect(place)?)),
+        Address::Service(place) => Ok(Box::new(host::Start::connect(place)?)),
         Address::Rpc(_) => Err(format!("{address} cannot be called yet")),
         Address::Stream(_) | Address::Seqpacket(_) | Address::Byte(_) | Address::Message(_) => {
             Err(format!("{address} carries no calls"))

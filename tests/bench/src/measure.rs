@@ -15,6 +15,11 @@ const WARM: usize = 10;
 pub trait Exchange {
     /// Once.
     fn exchange(&mut self) -> Outcome<()>;
+
+    /// Makes it possible again; not in the time.
+    fn restore(&mut self) -> Outcome<()> {
+        Ok(())
+    }
 }
 
 /// There and back over a channel.
@@ -112,11 +117,13 @@ pub fn in_turns(servers: &mut [Box<dyn Exchange>], amount: Amount) -> Outcome<Ve
         for (server, samples) in servers.iter_mut().zip(&mut samples) {
             for _ in 0..warm {
                 server.exchange()?;
+                server.restore()?;
             }
             for _ in 0..turn {
                 let begun = Instant::now();
                 server.exchange()?;
                 samples.push(begun.elapsed().as_secs_f64() * 1e6);
+                server.restore()?;
             }
         }
     }
