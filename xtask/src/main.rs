@@ -25,6 +25,7 @@ usage: cargo xtask <command>
   test                 everything CI runs: fmt, clippy, tidy, unit, operations, simulation, system and doc tests
   bench services       measures us and the peers on this machine, writes docs/performance.md (bench --help)
   bench sessions       the same for sessions of users
+  bench ipc            the same for named pipes and calls
   install [--prefix P] [--destdir D]
                        builds and installs: programs, host.toml, systemd unit or OpenRC script, man pages,
                        completions (asks sudo when you are not root); P is /usr/local unless given

@@ -38,6 +38,13 @@ pub fn build() -> Result<PathBuf, Stop> {
     }
 }
 
+/// Builds one further program, which has its package's name; where it is. It is linked as the machine links.
+pub fn build_one(package: &str) -> Result<PathBuf, Stop> {
+    complain(&format!("building {package} (release) ..."));
+    run(&mut release(&[package]))?;
+    Ok(target_directory()?.join("release").join(package))
+}
+
 fn release(packages: &[&str]) -> Command {
     let mut command = cargo();
     command.args(["build", "--release"]);

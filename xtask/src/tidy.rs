@@ -11,7 +11,7 @@ use crate::{Stop, say, workspace};
 const LINES_MAX: usize = 800;
 
 /// Who may use whom, of our own crates. A new arrow needs a decision page.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("session0-model", &[]),
     ("session0-api", &[]),
     ("session0-sys", &["session0-model"]),

@@ -7,6 +7,7 @@ mod dbus;
 mod host;
 mod measure;
 mod pipe;
+mod rpc;
 mod serve;
 
 use std::path::PathBuf;
@@ -95,7 +96,8 @@ fn serve(address: &Address) -> Outcome<()> {
         Address::Dbus(path) => dbus::serve(path),
         Address::Byte(name) => serve::serve(&mut pipe::listen(name, PipeType::Byte)?),
         Address::Message(name) => serve::serve(&mut pipe::listen(name, PipeType::Message)?),
-        Address::Rpc(_) | Address::Service(_) | Address::Bus(_) | Address::Host(_) => {
+        Address::Rpc(place) => rpc::serve(place),
+        Address::Service(_) | Address::Bus(_) | Address::Host(_) => {
             Err(format!("{address} is not served by the bench"))
         }
     }
@@ -183,7 +185,7 @@ fn call(address: &Address) -> Outcome<Box<dyn Exchange>> {
         Address::Bus(path) => Ok(Box::new(dbus::Call::bus(path)?)),
         Address::Host(place) => Ok(Box::new(host::Version::connect(place)?)),
         Address::Service(place) => Ok(Box::new(host::Start::connect(place)?)),
-        Address::Rpc(_) => Err(format!("{address} cannot be called yet")),
+        Address::Rpc(place) => Ok(Box::new(rpc::Call::connect(place)?)),
         Address::Stream(_) | Address::Seqpacket(_) | Address::Byte(_) | Address::Message(_) => {
             Err(format!("{address} carries no calls"))
         }

@@ -1,5 +1,7 @@
 //! Rows of the table, what was measured for them, and the arithmetic.
 
+use super::Outcome;
+
 /// One row: what it measures, from when to when, and the goal.
 pub struct Row {
     /// What `--only` calls it.
@@ -16,11 +18,24 @@ pub struct Row {
     pub measurement: Measurement,
 }
 
+impl Row {
+    /// What is asked, one by one.
+    pub fn goals(&self) -> Vec<Goal> {
+        match self.goal {
+            Goal::Each(peers) => peers.iter().map(|(factor, peer)| Goal::Times(*factor, peer)).collect(),
+            Goal::None => Vec::new(),
+            one @ (Goal::Times(..) | Goal::AtMost(_)) => vec![one],
+        }
+    }
+}
+
 /// A goal.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Goal {
     /// At most this part of the named peer's figure.
     Times(f64, &'static str),
+    /// At most these parts of the figures of these peers.
+    Each(&'static [(f64, &'static str)]),
     /// At most this much.
     AtMost(f64),
     /// It is measured to be known.
@@ -44,6 +59,16 @@ pub enum Measurement {
     Crowd,
     /// Programs run in a session.
     Run,
+    /// A few bytes there and back.
+    RoundTrip,
+    /// Many bytes one way.
+    Bulk,
+    /// Connections made and closed.
+    Connect,
+    /// Calls and their answers.
+    Call,
+    /// Calls beside many pipes.
+    ManyPipes,
 }
 
 /// The rows of `bench services`, in the table's order.
@@ -188,6 +213,22 @@ impl Figures {
         self.of(row, manager).rounds.push(samples);
     }
 
+    /// Adds the samples of one round, or why it has none, and says so on stderr.
+    pub fn note(&mut self, row: &'static str, who: &str, round: Outcome<Vec<f64>>) {
+        match round {
+            Ok(samples) => {
+                self.add(row, who, samples);
+                let series = self.row(row).find(|series| series.manager == who);
+                let median = series.and_then(|series| series.percentile(50)).unwrap_or(0.0);
+                eprintln!("  {row} {who:24} {median:8.2} so far");
+            }
+            Err(error) => {
+                eprintln!("  {row} {who:24} {error}");
+                self.fail(row, who, &error);
+            }
+        }
+    }
+
     /// Notes why a round has no samples. An empty round keeps the rounds of all managers side by side.
     pub fn fail(&mut self, row: &'static str, manager: &str, reason: &str) {
         let series = self.of(row, manager);
@@ -223,15 +264,28 @@ pub enum Verdict {
     NoGoal,
 }
 
-/// Our median against the goal.
+/// Our medians against all that a row's goal asks.
 pub fn verdict(row: &Row, figures: &Figures, ours: &str) -> Verdict {
+    let verdicts: Vec<Verdict> =
+        row.goals().into_iter().map(|goal| verdict_of(row, goal, figures, ours)).collect();
+    let has = |verdict| verdicts.contains(&verdict);
+    match () {
+        () if has(Verdict::Missed) => Verdict::Missed,
+        () if has(Verdict::Unknown) => Verdict::Unknown,
+        () if has(Verdict::Met) => Verdict::Met,
+        () => Verdict::NoGoal,
+    }
+}
+
+/// Our median against one of them.
+pub fn verdict_of(row: &Row, goal: Goal, figures: &Figures, ours: &str) -> Verdict {
     let find = |name: &str| figures.row(row.id).find(|series| series.manager == name);
-    let within = match row.goal {
+    let within = match goal {
         Goal::Times(factor, peer) => {
             find(ours).zip(find(peer)).and_then(|(ours, peer)| ours.ratio(peer)).map(|ratio| ratio <= factor)
         }
         Goal::AtMost(most) => find(ours).and_then(|ours| ours.percentile(50)).map(|value| value <= most),
-        Goal::None => return Verdict::NoGoal,
+        Goal::Each(_) | Goal::None => return Verdict::NoGoal,
     };
     match within {
         Some(true) => Verdict::Met,
@@ -275,5 +329,23 @@ mod tests {
         figures.add("restart", "b", vec![2.0]);
         let [a, b] = [0, 1].map(|at| figures.row("restart").nth(at).cloned().unwrap_or_default());
         assert_eq!(a.ratio(&b), Some(0.5));
+    }
+
+    #[test]
+    fn a_goal_against_two_peers_is_met_when_both_are() {
+        let goal = Goal::Each(&[(1.0, "a"), (0.5, "b")]);
+        let row =
+            Row { id: "call", title: "", unit: "", definition: "", goal, measurement: Measurement::Call };
+        let of = |ours: f64, a: Option<f64>, b: f64| {
+            let mut figures = Figures::default();
+            for (who, sample) in [("ours", Some(ours)), ("a", a), ("b", Some(b))] {
+                sample.into_iter().for_each(|sample| figures.add("call", who, vec![sample]));
+            }
+            verdict(&row, &figures, "ours")
+        };
+        assert_eq!(of(1.0, Some(1.0), 2.0), Verdict::Met);
+        assert_eq!(of(1.0, Some(1.0), 1.9), Verdict::Missed);
+        assert_eq!(of(1.0, None, 1.9), Verdict::Missed);
+        assert_eq!(of(1.0, None, 2.0), Verdict::Unknown);
     }
 }

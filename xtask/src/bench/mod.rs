@@ -1,11 +1,13 @@
 //! `cargo xtask bench`: us and every peer on this machine, in one run, on the same work.
 //!
-//! `bench services` measures the service rows, `bench sessions` those of users' sessions (see [`sessions`]); each writes its part of
+//! `bench services` measures the service rows, `bench sessions` those of users' sessions (see [`sessions`]), `bench ipc` those of pipes
+//! and calls (see [`ipc`]); each writes its part of
 //! `docs/performance.md` and prints it. Every manager runs
 //! in a directory of its own below one that is removed at the end, whatever the end is: a second process waits
 //! for the first to be gone and then ends what it left (see `sweeper`).
 
 mod figures;
+mod ipc;
 mod machine;
 mod manager;
 mod measure;
@@ -33,17 +35,17 @@ const RUNS: &str = "/var/lib";
 const HELP: &str = "\
 Measures what is on this machine and us, and writes docs/performance.md
 
-usage: cargo xtask bench services|sessions [options]
+usage: cargo xtask bench services|sessions|ipc [options]
 
   --rounds N       services: runs of 500 services, and kills of the daemon, for each manager (default 7)
-                   sessions: runs of everything (default 3)
+                   sessions: runs of everything (default 3); ipc: the same (default 7; of many pipes 3)
   --quick          fewer rounds and samples; writes no page
   --only ROW       measure this row (and those that come with it); writes no page; can be repeated
   --manager NAME   services: measure this manager; writes no page; can be repeated
   --json           print the figures as JSON instead of the page
   --page           write the page even so
 
-Peers are found on PATH: dinit, s6, runit, supervisord; su, sudo. Needs root, for the isolation of sessions, and a C compiler.";
+Peers are found on PATH: dinit, s6, runit, supervisord; su, sudo; dbus-daemon, dbus-broker. Needs root, for the isolation of sessions, and a C compiler.";
 
 /// How much is measured.
 pub struct Bench {
@@ -86,6 +88,7 @@ enum Subject {
     #[default]
     Services,
     Sessions,
+    Ipc,
 }
 
 impl Subject {
@@ -93,6 +96,7 @@ impl Subject {
         match self {
             Subject::Services => &ROWS,
             Subject::Sessions => &sessions::ROWS,
+            Subject::Ipc => &ipc::ROWS,
         }
     }
 }
@@ -109,6 +113,7 @@ pub fn run(arguments: Vec<OsString>) -> Outcome<()> {
     let done = match options.subject {
         Subject::Services => services(&options, &root),
         Subject::Sessions => sessions::measure(&options, &root),
+        Subject::Ipc => ipc::measure(&options, &root),
     };
     sweeper.finish()?;
     done
@@ -138,7 +143,7 @@ fn parse(arguments: Vec<OsString>) -> Outcome<Option<Options>> {
             Long("sweep") => return sweeper::run().map(|()| None),
             Short('h') | Long("help") => {
                 println!("{HELP}");
-                for subject in [Subject::Services, Subject::Sessions] {
+                for subject in [Subject::Services, Subject::Sessions, Subject::Ipc] {
                     let rows: Vec<_> = subject.rows().iter().map(|row| row.id).collect();
                     println!("rows of {subject:?}: {}", rows.join(", "));
                 }
@@ -150,10 +155,11 @@ fn parse(arguments: Vec<OsString>) -> Outcome<Option<Options>> {
     options.subject = match what {
         Some(word) if word == "services" => Subject::Services,
         Some(word) if word == "sessions" => Subject::Sessions,
+        Some(word) if word == "ipc" => Subject::Ipc,
         Some(other) => {
-            return Err(format!("there is no bench {}; there are: services, sessions", other.display()));
+            return Err(format!("there is no bench {}; there are: services, sessions, ipc", other.display()));
         }
-        None => return Err("which bench? There are: services, sessions".to_owned()),
+        None => return Err("which bench? There are: services, sessions, ipc".to_owned()),
     };
     let rows = options.subject.rows();
     let known = || rows.iter().map(|row| row.id).collect::<Vec<_>>().join(", ");

@@ -8,6 +8,8 @@ use super::Outcome;
 const PAGE: &str = "docs/performance.md";
 /// The part of the sessions begins with this line.
 const SESSIONS: &str = "<!-- From here on written by `cargo xtask bench sessions`. -->";
+/// The part of pipes and calls begins with this line.
+const IPC: &str = "<!-- From here on written by `cargo xtask bench ipc`. -->";
 /// The last part begins with this line.
 const BY_HAND: &str = "<!-- From here on written by hand: where the time goes. -->";
 
@@ -18,6 +20,8 @@ pub enum Part {
     Services,
     /// The second.
     Sessions,
+    /// The third.
+    Ipc,
 }
 
 /// Writes a part anew.
@@ -31,13 +35,17 @@ pub fn write(part: Part, text: &str) -> Outcome<()> {
 
 fn with(old: &str, part: Part, text: &str) -> String {
     let (written, by_hand) = split(old, BY_HAND);
+    let (written, ipc) = split(written, IPC);
     let (services, sessions) = split(written, SESSIONS);
-    let (services, sessions) = match part {
-        Part::Services => (text, sessions),
-        Part::Sessions => (services, text),
-    };
-    let part = |marker: &str, text: &str| format!("{marker}\n\n{}\n", text.trim());
-    format!("{}\n\n{}\n{}", services.trim(), part(SESSIONS, sessions), part(BY_HAND, by_hand))
+    let of = |of: Part, old| if of == part { text } else { old };
+    let marked = |marker: &str, text: &str| format!("{marker}\n\n{}\n", text.trim());
+    format!(
+        "{}\n\n{}\n{}\n{}",
+        of(Part::Services, services).trim(),
+        marked(SESSIONS, of(Part::Sessions, sessions)),
+        marked(IPC, of(Part::Ipc, ipc)),
+        marked(BY_HAND, by_hand)
+    )
 }
 
 /// What is before a marker and what is after it.
@@ -58,6 +66,9 @@ mod tests {
         assert_eq!(with(&once, Part::Sessions, "## Sessions"), once);
         let services = with(&once, Part::Services, "# Performance\nothers\n");
         assert_eq!(services, once.replace("figures", "others"));
+        let calls = with(&services, Part::Ipc, "## Pipes and calls\n");
+        assert_eq!(with(&calls, Part::Ipc, ""), services);
+        assert_eq!(with(&calls, Part::Sessions, "## Sessions"), calls);
         assert_eq!(with("", Part::Services, "x"), with("x", Part::Services, "x"));
     }
 }

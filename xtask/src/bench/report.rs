@@ -65,7 +65,7 @@ impl Report<'_> {
 }
 
 const HEAD: &str = "# Performance\n\nWritten by `cargo xtask bench services`, which measures us and every peer on the \
-    machine in one run; the sessions by `bench sessions`, only the last part by hand.\nIsolation, logs and control groups are on for us. Machine: ";
+    machine in one run; the sessions by `bench sessions`, pipes and calls by `bench ipc`, only the last part by hand.\nIsolation, logs and control groups are on for us. Machine: ";
 
 const METHOD: &str = "The service is a static C program without a C library (`xtask/src/bench/stamp.c`) that writes \
     CLOCK_MONOTONIC into a file shared by all of them as its first act and then sleeps; so a figure ends when the program runs, not when \

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::figures::{Figures, Goal, Row, Series, Verdict, verdict};
+use super::figures::{Figures, Goal, Row, Series, Verdict, verdict, verdict_of};
 
 /// What we are called among the series.
 pub const OURS: &str = "session0";
@@ -21,14 +21,14 @@ impl Table<'_> {
     /// The goals and whether they are met, then all figures, below headings of this level. `who` heads the column of names.
     pub fn goals_and_figures(&self, heading: &str, who: &str) -> String {
         let mut page = format!("{heading} Goals\n\n| row | goal | figure (p50) | |\n|---|---|---|---|\n");
-        for row in self.shown().filter(|row| row.goal != Goal::None) {
+        for (row, goal) in self.shown().flat_map(|row| row.goals().into_iter().map(move |goal| (row, goal))) {
+            let mark = mark(verdict_of(row, goal, self.figures, OURS));
             let _ = writeln!(
                 page,
-                "| {} | {} | {} | {} |",
+                "| {} | {} | {} | {mark} |",
                 row.title,
-                goal(row),
-                self.figure(row),
-                self.mark(row)
+                said(goal, row.unit),
+                self.figure(row, goal)
             );
         }
         let _ = write!(
@@ -97,8 +97,8 @@ impl Table<'_> {
         json!({
             "row": row.id,
             "unit": row.unit,
-            "goal": goal(row),
-            "verdict": self.mark(row),
+            "goal": all_said(row),
+            "verdict": mark(verdict(row, self.figures, OURS)),
             "series": series,
         })
     }
@@ -107,21 +107,12 @@ impl Table<'_> {
         self.figures.row(row.id).find(|series| series.manager == manager)
     }
 
-    fn mark(&self, row: &Row) -> &'static str {
-        match verdict(row, self.figures, OURS) {
-            Verdict::Met => "met",
-            Verdict::Missed => "**missed**",
-            Verdict::Unknown => "no figure",
-            Verdict::NoGoal => "",
-        }
-    }
-
-    fn figure(&self, row: &Row) -> String {
+    fn figure(&self, row: &Row, goal: Goal) -> String {
         let Some(ours) = self.series(row, OURS) else { return "-".to_owned() };
         let value = number(ours.percentile(50));
-        match row.goal {
+        match goal {
             _ if ours.count() == 0 => "-".to_owned(),
-            Goal::AtMost(_) | Goal::None => format!("{value} {}", row.unit),
+            Goal::AtMost(_) | Goal::Each(_) | Goal::None => format!("{value} {}", row.unit),
             Goal::Times(_, peer) => {
                 let ratio = self.series(row, peer).and_then(|peer| ours.ratio(peer));
                 format!("{} x {peer} ({value} {})", number(ratio), row.unit)
@@ -152,12 +143,26 @@ impl Table<'_> {
     }
 }
 
-fn goal(row: &Row) -> String {
-    match row.goal {
-        Goal::Times(factor, peer) => format!("<= {factor} x {peer}"),
-        Goal::AtMost(most) => format!("<= {most} {}", row.unit),
-        Goal::None => "-".to_owned(),
+fn mark(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Met => "met",
+        Verdict::Missed => "**missed**",
+        Verdict::Unknown => "no figure",
+        Verdict::NoGoal => "",
     }
+}
+
+fn said(goal: Goal, unit: &str) -> String {
+    match goal {
+        Goal::Times(factor, peer) => format!("<= {factor} x {peer}"),
+        Goal::AtMost(most) => format!("<= {most} {unit}"),
+        Goal::Each(_) | Goal::None => "-".to_owned(),
+    }
+}
+
+fn all_said(row: &Row) -> String {
+    let all: Vec<String> = row.goals().into_iter().map(|goal| said(goal, row.unit)).collect();
+    if all.is_empty() { "-".to_owned() } else { all.join(", ") }
 }
 
 /// Three significant digits or so; a dash where there is nothing.

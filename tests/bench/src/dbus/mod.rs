@@ -10,12 +10,11 @@ use std::path::{Path, PathBuf};
 
 use crate::Outcome;
 use crate::measure::Exchange;
+use crate::rpc::WORDS;
 use message::{ANSWER, Body, CALL, ERROR, FIXED, Message, Method, Writer};
 
 /// The service's name on the bus.
 pub const NAME: &str = "io.session0.Bench";
-/// What it is asked with; it answers with the same.
-const WORDS: &str = "session0 0.1.0, interface 1.0";
 
 const BUS: Method<'static> = Method {
     destination: "org.freedesktop.DBus",

@@ -170,7 +170,7 @@ fn succeeds(mut command: Command, place: &Place) -> bool {
 }
 
 /// The version Debian's package has, for programs that do not tell theirs.
-fn package_version(package: &str) -> String {
+pub fn package_version(package: &str) -> String {
     let output = Command::new("dpkg-query").args(["-W", "-f", "${Version}", package]).output();
     match output {
         Ok(output) if output.status.success() => {
@@ -181,7 +181,7 @@ fn package_version(package: &str) -> String {
 }
 
 /// The first line a program prints.
-fn first_line(mut command: Command) -> String {
+pub fn first_line(mut command: Command) -> String {
     let output = command.output().map(|output| output.stdout).unwrap_or_default();
     String::from_utf8_lossy(&output).lines().next().unwrap_or("version unknown").trim().to_owned()
 }

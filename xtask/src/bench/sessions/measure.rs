@@ -35,22 +35,6 @@ const CALLS_IN_A_TURN: usize = 20;
 /// Clients whose memory is read.
 const CLIENTS: usize = 10;
 
-/// Puts down what a round gave, or why it gave nothing.
-fn note(figures: &mut Figures, row: &'static str, who: &str, round: Outcome<Vec<f64>>) {
-    match round {
-        Ok(samples) => {
-            figures.add(row, who, samples);
-            let series = figures.row(row).find(|series| series.manager == who);
-            let median = series.and_then(|series| series.percentile(50)).unwrap_or(0.0);
-            eprintln!("  {row} {who:24} {median:8.2} so far");
-        }
-        Err(error) => {
-            eprintln!("  {row} {who:24} {error}");
-            figures.fail(row, who, &error);
-        }
-    }
-}
-
 /// Rows `logon` and `logon-paused`.
 pub fn logon(bench: &Bench, figures: &mut Figures) {
     let rows = [("logon", Duration::ZERO, bench.logons), ("logon-paused", PAUSE, bench.paused)];
@@ -61,10 +45,9 @@ pub fn logon(bench: &Bench, figures: &mut Figures) {
                 sleep(CALM);
                 (0..count).map(|slot| logon_once(&host, slot, pause)).collect()
             });
-            note(figures, row, OURS, ours);
+            figures.note(row, OURS, ours);
             if let Some(su) = &su {
-                note(
-                    figures,
+                figures.note(
                     row,
                     "su",
                     su.as_ref().map_err(Clone::clone).and_then(|su| paced(count, pause, || su.log_on())),
@@ -73,7 +56,7 @@ pub fn logon(bench: &Bench, figures: &mut Figures) {
         }
         if let Some(xrdp) = Xrdp::launch(bench).transpose() {
             let theirs = xrdp.and_then(|xrdp| paced(bench.heavy, Duration::ZERO, || xrdp.log_on()));
-            note(figures, "logon", xrdp::NAME, theirs);
+            figures.note("logon", xrdp::NAME, theirs);
         }
     }
 }
@@ -106,7 +89,7 @@ pub fn password(bench: &Bench, figures: &mut Figures) {
             };
             (0..bench.logons).map(one).collect()
         });
-        note(figures, "logon-password", OURS, round);
+        figures.note("logon-password", OURS, round);
     }
 }
 
@@ -124,18 +107,18 @@ pub fn crowd(bench: &Bench, figures: &mut Figures) {
         let names = [NO_SESSION.to_owned(), format!("{OURS}, {} sessions", bench.some), OURS.to_owned()];
         match crowd_round(bench) {
             Ok(Crowd { memory, logons: [first, last], version, status }) => {
-                note(figures, "memory-session", OURS, Ok(vec![memory]));
-                note(figures, "logon-many", OURS, Ok(last));
-                note(figures, "logon-many", &names[0], Ok(first));
+                figures.note("memory-session", OURS, Ok(vec![memory]));
+                figures.note("logon-many", OURS, Ok(last));
+                figures.note("logon-many", &names[0], Ok(first));
                 for (row, figure) in [("version-many", version), ("status-many", status)] {
                     for (name, samples) in names.iter().zip(figure) {
-                        note(figures, row, name, Ok(samples));
+                        figures.note(row, name, Ok(samples));
                     }
                 }
             }
             Err(error) => {
                 for row in ["memory-session", "logon-many", "version-many", "status-many"] {
-                    note(figures, row, OURS, Err(error.clone()));
+                    figures.note(row, OURS, Err(error.clone()));
                 }
             }
         }
@@ -211,15 +194,15 @@ pub fn run(bench: &Bench, figures: &mut Figures) {
                     (command, call)
                 });
                 let (command, call) = ours.unwrap_or_else(|error| (Err(error.clone()), Err(error)));
-                note(figures, "run", OURS, command);
-                note(figures, "run", "session0, the call alone", call);
-                note(figures, "memory-client", OURS, client_memory(&host));
+                figures.note("run", OURS, command);
+                figures.note("run", "session0, the call alone", call);
+                figures.note("memory-client", OURS, client_memory(&host));
             }
-            Err(error) => note(figures, "run", OURS, Err(error)),
+            Err(error) => figures.note("run", OURS, Err(error)),
         }
         for (name, mut command) in peers::runners() {
             let theirs = (0..bench.runs).map(|_| peers::time(&mut command, &bench.root)).collect();
-            note(figures, "run", name, theirs);
+            figures.note("run", name, theirs);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask bench sessions`: how fast users come into sessions of their own, and what those cost.
 
-mod client;
+pub mod client;
 mod host;
 mod measure;
 mod peers;
