@@ -31,6 +31,16 @@ pub enum Crowd {
     Named(usize),
 }
 
+impl Crowd {
+    /// Clients or pipes.
+    pub fn size(self) -> usize {
+        match self {
+            Crowd::Few => 0,
+            Crowd::Connected(count) | Crowd::Named(count) => count,
+        }
+    }
+}
+
 /// A running host.
 pub struct Host {
     place: Place,
@@ -53,12 +63,12 @@ impl Host {
         let place = Place::new(program.root.join(name), &program.root.join("bin/stamp"), 1)?;
         let manager = Session0 { programs: program.root.join("bin") };
         manager.configure(&place)?;
-        let inside = place.path("inside");
         for (service, what, start) in [
             ("byte", "serve byte:bench-byte".to_owned(), "auto"),
             ("message", "serve message:bench-message".to_owned(), "auto"),
             ("rpc", "serve rpc:bench-rpc".to_owned(), "auto"),
-            ("inside", format!("serve stream:{}", inside.display()), "auto"),
+            ("stream", format!("serve {}", inside(&place, "stream")), "auto"),
+            ("seqpacket", format!("serve {}", inside(&place, "seqpacket")), "auto"),
             ("few", format!("serve-many few 0 {}", 7), "auto"),
         ] {
             write(program, &place, service, &what, start)?;
@@ -89,7 +99,8 @@ impl Host {
             ("round-trip", host.address("byte", "bench-byte")),
             ("round-trip", host.address("message", "bench-message")),
             ("call", host.address("rpc", "bench-rpc")),
-            ("round-trip", host.inside()),
+            ("round-trip", host.inside("stream")),
+            ("round-trip", host.inside("seqpacket")),
         ] {
             program.wait(what, &address)?;
         }
@@ -101,9 +112,9 @@ impl Host {
         format!("{kind}:{name}@{}", self.place.path("root").display())
     }
 
-    /// The raw stream server that is a service.
-    pub fn inside(&self) -> String {
-        format!("stream:{}", self.place.path("inside").display())
+    /// The raw server of this kind that is a service.
+    pub fn inside(&self, kind: &str) -> String {
+        inside(&self.place, kind)
     }
 
     /// Makes the crowd; returns when it is whole.
@@ -200,6 +211,10 @@ impl Drop for Host {
             let _ = child.wait();
         }
     }
+}
+
+fn inside(place: &Place, kind: &str) -> String {
+    format!("{kind}:{}", place.path(&format!("inside-{kind}")).display())
 }
 
 fn write(program: &Program, place: &Place, name: &str, what: &str, start: &str) -> Outcome<()> {

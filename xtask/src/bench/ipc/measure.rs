@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Bench;
 use super::host::{Crowd, Host, Memory};
 use super::program::{Peers, Pinned, Program, pin_everything};
-use super::rows::{FEW, ROWS, SEQPACKET, STREAM};
+use super::rows::{FEW, ROWS, SEQPACKET, SEQPACKET_INSIDE, STREAM, STREAM_INSIDE};
 use crate::bench::Outcome;
 use crate::bench::figures::{Figures, Measurement, Row};
 use crate::bench::table::OURS;
@@ -15,8 +15,6 @@ use crate::bench::table::OURS;
 const CALM: Duration = Duration::from_secs(2);
 /// Bytes of one transfer.
 const TRANSFER: u64 = 64 << 20;
-/// What a raw socket is called whose server is a service.
-const STREAM_INSIDE: &str = "stream, in Session 0";
 
 /// A server: what the table calls it, and its address.
 type Server = (String, String);
@@ -73,7 +71,8 @@ fn servers(row: &Row, host: &Host, peers: &Peers) -> Vec<Server> {
     let ours = |kind: &str, name: &str| server(OURS, host.address(kind, name));
     let stream = server(STREAM, format!("stream:{}", peers.stream.display()));
     let seqpacket = server(SEQPACKET, format!("seqpacket:{}", peers.seqpacket.display()));
-    let inside = server(STREAM_INSIDE, host.inside());
+    let inside = server(STREAM_INSIDE, host.inside("stream"));
+    let seqpacket_inside = server(SEQPACKET_INSIDE, host.inside("seqpacket"));
     let buses = |kind: &str, suffix: &str| -> Vec<Server> {
         let bus = |(name, path): &(&str, std::path::PathBuf)| {
             server(&format!("{name}{suffix}"), format!("{kind}:{}", path.display()))
@@ -85,7 +84,9 @@ fn servers(row: &Row, host: &Host, peers: &Peers) -> Vec<Server> {
         "call-host" => [vec![ours("host", "")], buses("dbus", ""), buses("bus", " itself")].concat(),
         "call-service" => [vec![ours("rpc", "bench-rpc")], buses("dbus", "")].concat(),
         "bulk-message-1m" => vec![ours("message", "bench-message"), stream, inside],
-        _ if id.contains("message") => vec![ours("message", "bench-message"), seqpacket, stream],
+        _ if id.contains("message") => {
+            vec![ours("message", "bench-message"), seqpacket, seqpacket_inside, stream]
+        }
         _ => vec![ours("byte", "bench-byte"), stream, inside],
     }
 }
@@ -111,7 +112,7 @@ fn note(
 
 /// The rows of many pipes.
 pub fn beside_many(bench: &Bench, program: &Program, figures: &mut Figures) {
-    let crowds = [("connected", Crowd::Connected(bench.many)), ("named", Crowd::Named(bench.many))];
+    let crowds = [("connected", Crowd::Connected(bench.clients)), ("named", Crowd::Named(bench.pipes))];
     for round in 1..=bench.crowds {
         for (name, crowd) in crowds {
             eprintln!("round {round}, {name}");
@@ -146,7 +147,7 @@ fn beside(bench: &Bench, program: &Program, name: &str, crowd: Crowd, figures: &
             "trip" => ("round-trip", "byte", "bench-byte", bench.short),
             "start" => ("call", "service", "sleeps", bench.starts),
             _ => {
-                figures.note(row.id, OURS, Ok(vec![kept(what, before, after) / bench.many as f64]));
+                figures.note(row.id, OURS, Ok(vec![kept(what, before, after) / crowd.size() as f64]));
                 continue;
             }
         };

@@ -12,17 +12,21 @@ pub const BROKER: &str = "dbus-broker";
 pub const STREAM: &str = "stream";
 /// A packet socket between two ordinary processes.
 pub const SEQPACKET: &str = "seqpacket";
+/// The same with a service in Session 0 as its server.
+pub const STREAM_INSIDE: &str = "stream, in Session 0";
+/// The same with a service in Session 0 as its server.
+pub const SEQPACKET_INSIDE: &str = "seqpacket, in Session 0";
 /// A host with few pipes beside one with many.
 pub const FEW: &str = "session0, ten pipes";
 
-/// At most 1.1 x the latency of a raw stream.
-const LATENCY: Goal = Goal::Times(1.1, STREAM);
+/// At most 1.1 x the latency of a raw stream, and of one whose server is as isolated as ours.
+const LATENCY: Goal = Goal::Each(&[(1.1, STREAM), (1.1, STREAM_INSIDE)]);
 /// The same of a raw packet socket, which is what carries messages without us.
-const LATENCY_MESSAGE: Goal = Goal::Times(1.1, SEQPACKET);
+const LATENCY_MESSAGE: Goal = Goal::Each(&[(1.1, SEQPACKET), (1.1, SEQPACKET_INSIDE)]);
 /// At least 0.95 x the throughput: at most 1 / 0.95 of the time.
-const BULK: Goal = Goal::Times(1.05, STREAM);
+const BULK: Goal = Goal::Each(&[(1.053, STREAM), (1.053, STREAM_INSIDE)]);
 /// The same for messages that a packet socket takes.
-const BULK_MESSAGE: Goal = Goal::Times(1.05, SEQPACKET);
+const BULK_MESSAGE: Goal = Goal::Each(&[(1.053, SEQPACKET), (1.053, SEQPACKET_INSIDE)]);
 /// A call to the host, on one processor.
 const CALL: Goal = Goal::Each(&[(1.0, BROKER), (0.5, DBUS)]);
 /// Many pipes cost no call more than this.
@@ -53,7 +57,7 @@ pub const ROWS: [Row; 34] = [
         RoundTrip,
         "**Start:** before the client writes. **End:** its read has given all of it. **Included:** the library on both sides, the kernel, \
          the server's wake. The connection is there; one after another. The pipe's server is a service in Session 0, the client outside; the \
-         peers' are two ordinary processes. *in Session 0* is a raw socket whose server is such a service: what the isolation (seccomp) \
+         peers' are two ordinary processes. *, in Session 0* is a raw socket whose server is such a service: what the isolation (seccomp) \
          costs without us.",
     ),
     row("byte-64-pinned", "byte pipe, 64 bytes there and back, pinned", "µs", LATENCY, RoundTrip, PINNED),
@@ -92,7 +96,7 @@ pub const ROWS: [Row; 34] = [
         BULK,
         Bulk,
         "**Start:** before the first write. **End:** the client has read the byte that the server writes when everything has come. The server \
-         reads into a buffer as large as a write. 0.95 x the throughput is 1.05 x the time. The sockets' buffers are the kernel's own.",
+         reads into a buffer as large as a write. 0.95 x the throughput is 1.053 x the time. The sockets' buffers are the kernel's own.",
     ),
     row("bulk-64k-pinned", "byte pipe, 64 MiB in writes of 64 KiB, pinned", "ms", BULK, Bulk, PINNED),
     row("bulk-1m", "byte pipe, 64 MiB in writes of 1 MiB", "ms", BULK, Bulk, "The same."),
@@ -174,11 +178,11 @@ pub const ROWS: [Row; 34] = [
     ),
     row(
         "version-named",
-        "Host.Version, 10 000 pipes served",
+        "Host.Version, many pipes served",
         "µs",
         MANY,
         ManyPipes,
-        "The same with 10 000 further pipes, which nobody has opened.",
+        "The same with many further pipes, which nobody has opened: 10 000, or as many as the machine's limit of open files leaves room for (below).",
     ),
     row(
         "open-connected",
@@ -188,7 +192,7 @@ pub const ROWS: [Row; 34] = [
         ManyPipes,
         "As the row *connect*, on those hosts.",
     ),
-    row("open-named", "Pipe.Open, 10 000 pipes served", "µs", MANY, ManyPipes, "The same."),
+    row("open-named", "Pipe.Open, many pipes served", "µs", MANY, ManyPipes, "The same."),
     row(
         "trip-connected",
         "64 bytes there and back, 10 000 clients connected",
@@ -197,7 +201,7 @@ pub const ROWS: [Row; 34] = [
         ManyPipes,
         "As the first row, on those hosts.",
     ),
-    row("trip-named", "64 bytes there and back, 10 000 pipes served", "µs", MANY, ManyPipes, "The same."),
+    row("trip-named", "64 bytes there and back, many pipes served", "µs", MANY, ManyPipes, "The same."),
     row(
         "start-connected",
         "Service.Start, 10 000 clients connected",
@@ -206,7 +210,7 @@ pub const ROWS: [Row; 34] = [
         ManyPipes,
         "**Start:** before the call. **End:** the answer that the service (`/bin/sleep`, simple) runs. It is stopped between.",
     ),
-    row("start-named", "Service.Start, 10 000 pipes served", "µs", MANY, ManyPipes, "The same."),
+    row("start-named", "Service.Start, many pipes served", "µs", MANY, ManyPipes, "The same."),
     row(
         "daemon-connected",
         "memory of session0d for a connected client",
@@ -230,7 +234,7 @@ pub const ROWS: [Row; 34] = [
         "KiB",
         Goal::None,
         ManyPipes,
-        "PSS with 10 000 pipes served, less that before, divided by 10 000.",
+        "PSS with many pipes served, less that before, divided by their number.",
     ),
     row(
         "init-named",
