@@ -85,7 +85,7 @@ fn servers(row: &Row, host: &Host, peers: &Peers) -> Vec<Server> {
         "call-service" => [vec![ours("rpc", "bench-rpc")], buses("dbus", "")].concat(),
         "bulk-message-1m" => vec![ours("message", "bench-message"), stream, inside],
         _ if id.contains("message") => {
-            vec![ours("message", "bench-message"), seqpacket, seqpacket_inside, stream]
+            vec![ours("message", "bench-message"), seqpacket, seqpacket_inside, stream, inside]
         }
         _ => vec![ours("byte", "bench-byte"), stream, inside],
     }
