@@ -62,8 +62,9 @@ impl Store {
             return descriptor;
         }
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        let half = limit.and_then(|limit| i32::try_from(limit / 2).ok()).unwrap_or(ASIDE);
-        rustix::io::fcntl_dupfd_cloexec(&descriptor, half.min(ASIDE)).unwrap_or(descriptor)
+        // Three quarters of what may be open are for pipes, as the daemon counts them.
+        let quarter = limit.and_then(|limit| i32::try_from(limit / 4).ok()).unwrap_or(ASIDE);
+        rustix::io::fcntl_dupfd_cloexec(&descriptor, quarter.min(ASIDE)).unwrap_or(descriptor)
     }
 
     /// Closes a descriptor.
