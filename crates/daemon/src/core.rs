@@ -420,7 +420,7 @@ impl Host for Core {
     }
 
     fn serve_pipe(&self, server: ServerId, socket: Option<OwnedFd>) {
-        pipe::server::serve(self, server, socket);
+        pipe::server::serve(self, server, socket, pipe::server::Stream::Fresh);
     }
 
     fn degraded(&self) -> Vec<(String, String)> {

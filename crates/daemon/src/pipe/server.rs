@@ -51,8 +51,17 @@ pub fn expect(state: &mut State, server: ServerId) {
     state.pipes.servers.entry(server).or_default();
 }
 
+/// Whether a connection was read from before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Its first byte is an object's first.
+    Fresh,
+    /// By a daemon before us, which may have read the beginning of an object and died.
+    Torn,
+}
+
 /// Its connection is here; `None`: it left before it was answered.
-pub fn serve(core: &Core, id: ServerId, socket: Option<OwnedFd>) {
+pub fn serve(core: &Core, id: ServerId, socket: Option<OwnedFd>, stream: Stream) {
     let begun = core.with(|state| {
         let server = state.pipes.servers.get_mut(&id)?;
         let socket = socket?;
@@ -60,7 +69,7 @@ pub fn serve(core: &Core, id: ServerId, socket: Option<OwnedFd>) {
         if let (Some(session), Ok(kept)) = (&state.session, socket.get_ref().try_clone()) {
             session.link.say_with(&ToInit::Keep { key: key(id) }, vec![kept]);
         }
-        server.task = Some(tokio::task::spawn_local(hear(core.clone(), id, socket.clone())));
+        server.task = Some(tokio::task::spawn_local(hear(core.clone(), id, socket.clone(), stream)));
         server.socket = Some(socket);
         let early = std::mem::take(&mut server.early);
         early.into_iter().all(|(bytes, descriptors)| transmit(server, &bytes, &descriptors)).then_some(())
@@ -71,12 +80,18 @@ pub fn serve(core: &Core, id: ServerId, socket: Option<OwnedFd>) {
     }
 }
 
-async fn hear(core: Core, id: ServerId, socket: Rc<AsyncFd<OwnedFd>>) {
+async fn hear(core: Core, id: ServerId, socket: Rc<AsyncFd<OwnedFd>>, stream: Stream) {
     let mut frames = Frames::default();
+    let mut torn = stream == Stream::Torn;
     loop {
         match frames.take(OBJECT_MAX) {
             Next::Call(object) => match said(&object) {
-                Ok(said) => core.take(said.map(|said| Input::PipeSaid { server: id, said })),
+                // No end of an object is one. What it said, the server's answer to the recount has in it.
+                Err(_) if std::mem::take(&mut torn) => {}
+                Ok(said) => {
+                    torn = false;
+                    core.take(said.map(|said| Input::PipeSaid { server: id, said }));
+                }
                 Err(error) => {
                     message::debug("a pipe's server is not understood", &[("reason", &error)]);
                     break;
