@@ -43,6 +43,51 @@ async fn status(world: &World) -> Option<Box<PipeStatus>> {
     }
 }
 
+/// Asks, and leaves while the answer waits for init, which does not read.
+async fn leave_before_the_answer(world: &World, request: Request) {
+    let filler = ToInit::Store { key: "filler".into(), bytes: vec![0; 100_000] };
+    world.core.with(|state| {
+        let session = state.session.as_ref().unwrap();
+        (0..100).for_each(|_| session.link.say(&filler));
+    });
+    world.core.flush();
+    let core = world.core.clone();
+    let asked = tokio::task::spawn_local(async move { core.request(root(), request).await });
+    settle().await;
+    assert!(!asked.is_finished(), "the answer waits");
+    assert_eq!(world.core.with(|state| state.replies.len()), 1, "it is there");
+    asked.abort();
+    for _ in 0..200 {
+        world.told();
+        settle().await;
+        if world.core.with(|state| state.replies.is_empty()) {
+            return;
+        }
+    }
+    panic!("init has read everything, and the answer still waits");
+}
+
+#[test]
+fn an_instance_is_free_again_whose_client_left_before_its_answer() {
+    run("an_instance_is_free_again", async {
+        let world = World::new("instance", &[]);
+        let (_, _its) = serve(&world, Stream::Fresh).await;
+        leave_before_the_answer(&world, open()).await;
+        let status = status(&world).await.unwrap();
+        assert_eq!((status.listening, status.connected), (1, 0));
+    });
+}
+
+#[test]
+fn a_name_is_free_again_whose_server_left_before_its_answer() {
+    run("a_name_is_free_again", async {
+        let world = World::new("name", &[]);
+        leave_before_the_answer(&world, listen(None)).await;
+        assert!(status(&world).await.is_none());
+        assert!(world.core.with(|state| state.pipes.servers.is_empty()));
+    });
+}
+
 #[test]
 fn half_an_object_that_a_dead_daemon_has_read_costs_no_server_its_name() {
     run("half_an_object", async {
