@@ -197,13 +197,15 @@ pub fn hand_over(core: &Core, opened: &Opened, caller: &Caller, socket: OwnedFd)
     let anonymous = opened.impersonation == Impersonation::Anonymous;
     let process = (!anonymous).then(|| session0_sys::peer::pidfd(socket.as_fd()).ok()).flatten();
     core.with(|state| {
+        // As the model knows it: in a user's session its root shows the kernel whom it likes.
+        let caller = state.system.as_known_here(caller.clone());
         let object = FromHost::Connected {
             instance: opened.instance.0,
             access: translate::pipe::access(opened.access),
             impersonation: translate::pipe::impersonation(opened.impersonation),
             client: match anonymous {
                 true => translate::pipe::anonymous(),
-                false => super::names::peer(state, caller),
+                false => super::names::peer(state, &caller),
             },
         };
         say(state, opened.server, &object, [socket].into_iter().chain(process).collect());

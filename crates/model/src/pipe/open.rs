@@ -143,6 +143,10 @@ impl System {
         impersonation: Impersonation,
     ) -> Option<Opened> {
         let (_, server) = *self.pipes.table.get(name)?.ready.first()?;
+        // Files of root's are no less root's for a server that is one: root of a user's session is nobody to act as.
+        let foreign_root = caller.uid == 0 && !caller.is_machines_root();
+        let most = if foreign_root { Impersonation::Identification } else { Impersonation::Impersonation };
+        let impersonation = impersonation.min(most);
         let instance = InstanceId(self.pipes.next());
         let told = (impersonation != Impersonation::Anonymous).then(|| caller.clone());
         let client = Client { instance, caller: told, since: turn.now };

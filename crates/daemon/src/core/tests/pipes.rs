@@ -104,3 +104,37 @@ fn half_an_object_that_a_dead_daemon_has_read_costs_no_server_its_name() {
         }
     });
 }
+
+#[test]
+fn who_is_not_its_sessions_user_is_told_to_servers_as_nobody_and_is_not_to_be_acted_as() {
+    run("who_is_not_its_sessions_user", async {
+        let world = World::new("nobody", &[]);
+        let everyone = crate::config::access_list(&["everyone".into()], &config::Accounts::parse("", ""));
+        let settings = PipeSettings { access: everyone.unwrap(), ..PipeSettings::default() };
+        let (_, its) = serve_as(&world, Some(settings), Stream::Fresh).await;
+        // Nobody's session, so that whoever claims to be in it could only be its root.
+        let client = Caller {
+            origin: Origin::Session { id: session0_model::id::SessionId(7), service: None },
+            uid: 1000,
+            groups: vec![1000, 27],
+            pid: 1,
+        };
+        let impersonation = Impersonation::Impersonation;
+        let open = PipeRequest::Open { name: name(), access: None, impersonation, wait: Wait::Not };
+        let Ok(Reply::PipeOpened(opened)) = world.core.request(client.clone(), Request::Pipe(open)).await
+        else {
+            panic!("it cannot be opened");
+        };
+        let (pipe, _client) = session0_sys::anonymous::pair().unwrap();
+        world.core.hand_over(*opened, &client, pipe);
+        let mut object = [0; 4096];
+        let length = rustix::io::read(&its, &mut object).unwrap();
+        let said: serde_json::Value = serde_json::from_slice(&object[..length - 1]).unwrap();
+        let said = &said["connected"];
+        assert_eq!(said["impersonation"], "identification");
+        assert_eq!(said["client"]["uid"], 65534);
+        assert_eq!(said["client"]["gid"], 65534);
+        assert_eq!(said["client"]["groups"], serde_json::json!([]));
+        assert_eq!(said["client"]["session"], 7);
+    });
+}
