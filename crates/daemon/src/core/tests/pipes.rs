@@ -89,6 +89,26 @@ fn a_name_is_free_again_whose_server_left_before_its_answer() {
 }
 
 #[test]
+fn a_client_with_more_groups_than_fit_is_not_passed_on_and_the_server_serves_on() {
+    run("a_client_with_more_groups_than_fit", async {
+        let world = World::new("groups", &[]);
+        let (server, its) = serve(&world, Stream::Fresh).await;
+        let client = Caller { groups: (1_000_000..1_005_000).collect(), ..root() };
+        let Ok(Reply::PipeOpened(opened)) = world.core.request(client.clone(), open()).await else {
+            panic!("it cannot be opened");
+        };
+        let (pipe, _client) = session0_sys::anonymous::pair().unwrap();
+        world.core.hand_over(*opened, &client, pipe);
+        settle().await;
+        let status = status(&world).await.unwrap();
+        assert_eq!((status.listening, status.connected), (1, 0));
+        assert!(world.core.with(|state| state.pipes.servers.contains_key(&server)));
+        let mut byte = [0];
+        assert_eq!(rustix::io::read(&its, &mut byte), Err(rustix::io::Errno::AGAIN), "nothing was said");
+    });
+}
+
+#[test]
 fn half_an_object_that_a_dead_daemon_has_read_costs_no_server_its_name() {
     run("half_an_object", async {
         for (stream, stays) in [(Stream::Torn, true), (Stream::Fresh, false)] {
