@@ -271,7 +271,7 @@ impl System {
     }
 
     /// Whose conversations, tries and pipes a caller's are. What root of a user's session does, its user does.
-    pub(crate) fn counted_against(&self, caller: &Caller) -> Option<u32> {
+    pub fn counted_against(&self, caller: &Caller) -> Option<u32> {
         match &caller.origin {
             _ if caller.is_machines_root() => None,
             Origin::Session { id, .. } if caller.uid == 0 => {
