@@ -68,7 +68,10 @@ impl System {
         if pipe.settled() && wait == Wait::Not {
             return Err(no(want.none_free()));
         }
-        if pipe.waiters.len() >= limit::PIPE_WAITERS_MAX {
+        let counted = self.counted_against(caller);
+        let his = |waiter: &&Waiter| self.counted_against(&waiter.caller) == counted;
+        let own = counted.map_or(0, |_| pipe.waiters.values().filter(his).count());
+        if pipe.waiters.len() >= limit::PIPE_WAITERS_MAX || own >= limit::PIPE_WAITERS_PER_UID_MAX {
             return Err(no(Refusal::TooManyWaiters));
         }
         let own = match wait {
