@@ -1,5 +1,8 @@
 //! `kill -9` of every one of our programs while users are on: what goes on, what ends, and that whoever is concerned is told.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+
 use serde_json::Value;
 use session0_system_tests::{Host, HostBuilder, Logon, PASSWORD, eventually, exists, needs_root};
 
@@ -316,4 +319,52 @@ fn programs_started_from_outside_survive_the_daemon_and_their_end_is_told() {
     let run = program.end();
     assert!(run.out.contains("got word"), "{}", run.out);
     assert_eq!(run.code, 7, "{}", run.err);
+}
+
+#[test]
+fn a_program_of_a_session_that_ended_is_not_taken_for_one_outside_by_a_pipe() {
+    if !needs_root("a_program_of_a_session_that_ended_is_not_taken_for_one_outside_by_a_pipe") {
+        return;
+    }
+    let (host, _logons) = with(&["alice"]);
+    let run = host.root().join("run/session0");
+    let mut server = UnixStream::connect(run.join("api")).expect("the host is up");
+    let listen = r#"{"method":"io.session0.Pipe.Listen","upgrade":true,"parameters":{"pipe":"post","access":["everyone"]}}"#;
+    say(&mut server, listen);
+    assert_eq!(hear(&mut server)["parameters"]["name"], "post");
+    let session = host.session_of("alice");
+    let before = host.pids_in(session).len();
+    let connect = "perl -MIO::Socket::UNIX -e \
+        'print {IO::Socket::UNIX->new(Peer => q(/run/session0/pipe/post))} 1; open F, q(>connected)'";
+    let script = format!("until [ -e go ]; do sleep 0.02; done; exec {connect}");
+    let program = host.begin_in(session, &["sh", "-c", &script]);
+    eventually("it waits", || before < host.pids_in(session).len());
+    // It connects, and ends, while there is nobody to look who it is.
+    let (daemon, home) = (host.daemon_pid(), host.root().join("home/alice"));
+    stop(daemon);
+    std::fs::write(home.join("go"), "").expect("our own root");
+    eventually("it has ended", || host.pids_in(session).len() == before);
+    assert!(home.join("connected").exists(), "it was able to");
+    host.kill(daemon);
+    host.wait_new_daemon(daemon);
+    assert!(hear(&mut server)["recount"].is_object());
+    say(&mut server, r#"{"counted":{"listening":1,"connected":0}}"#);
+    let _outside = UnixStream::connect(run.join("pipe/post")).expect("it is served");
+    let client = hear(&mut server)["connected"]["client"].clone();
+    assert_eq!((&client["uid"], &client["session"]), (&Value::from(0), &Value::Null), "the next one is ours");
+    drop(program);
+}
+
+/// One object of the host's conversation with a pipe's server.
+fn say(server: &mut UnixStream, object: &str) {
+    server.write_all(format!("{object}\0").as_bytes()).expect("the host reads");
+}
+
+fn hear(server: &mut UnixStream) -> Value {
+    let mut object = Vec::new();
+    let mut byte = [0];
+    while server.read_exact(&mut byte).is_ok() && byte != [0] {
+        object.push(byte[0]);
+    }
+    serde_json::from_slice(&object).expect("the host says an object")
 }

@@ -181,11 +181,28 @@ impl State {
 
     /// Sends the replies that waited.
     pub fn reply(&mut self) {
-        for (id, result) in self.replies.drain(..) {
-            if let Some(client) = self.pending.remove(&id) {
-                // A client that is gone has abandoned it.
-                let _ = client.send(result);
+        for (id, result) in std::mem::take(&mut self.replies) {
+            // Whoever left while it waited here has abandoned a request that the model had answered.
+            let untaken = match self.pending.remove(&id) {
+                Some(client) => client.send(result).err(),
+                None => Some(result),
+            };
+            untaken.into_iter().for_each(|result| self.take_back(result));
+        }
+    }
+
+    /// An answer that nobody takes any more: what it gave is taken back.
+    fn take_back(&mut self, result: Result<Reply, Refusal>) {
+        match result {
+            Ok(Reply::PipeOpened(opened)) => {
+                let (server, instance) = (opened.server, opened.instance);
+                self.inputs.push_back(Input::PipeLost { server, instance });
             }
+            Ok(Reply::PipeListening(listening)) => {
+                pipe::server::drop(self, listening.server);
+                self.inputs.push_back(Input::PipeServerGone(listening.server));
+            }
+            _ => {}
         }
     }
 }
@@ -218,13 +235,19 @@ impl Core {
     pub fn take(&self, inputs: impl IntoIterator<Item = Input>) {
         let mut state = self.0.state.borrow_mut();
         state.inputs.extend(inputs);
-        while let Some(input) = state.inputs.pop_front() {
-            let effects = state.system.handle(now(), input);
-            for effect in effects {
-                executor::perform(self, &mut state, effect);
+        loop {
+            while let Some(input) = state.inputs.pop_front() {
+                let effects = state.system.handle(now(), input);
+                for effect in effects {
+                    executor::perform(self, &mut state, effect);
+                }
+            }
+            state.flush();
+            // An answer that nobody took is something that happened, too.
+            if state.inputs.is_empty() {
+                break;
             }
         }
-        state.flush();
         self.0.alarm.notify_one();
         self.0.ended.notify_one();
     }
@@ -243,8 +266,7 @@ impl Core {
 
     /// Sends what was said to init outside the model's effects.
     pub fn flush(&self) {
-        self.with(State::flush);
-        self.0.ended.notify_one();
+        self.take([]);
     }
 
     /// We cannot go on: the keeper starts us again, and everything is read back from init.
@@ -309,15 +331,6 @@ impl Core {
         self.take([Input::Request { id, caller, request }]);
         Asked { core: self.clone(), id, answer, answered: false }
     }
-
-    /// An answer that nobody takes any more: what it gave is taken back.
-    fn unanswered(&self, result: Result<Reply, Refusal>) {
-        match result {
-            Ok(Reply::PipeOpened(opened)) => self.not_taken(opened.server, opened.instance),
-            Ok(Reply::PipeListening(listening)) => self.serve_pipe(listening.server, None),
-            _ => {}
-        }
-    }
 }
 
 /// A request under way. Dropped before its answer, it is abandoned.
@@ -342,7 +355,8 @@ impl Drop for Asked {
         if waited {
             self.core.take([Input::Abandoned(self.id)]);
         } else if let Ok(result) = self.answer.try_recv() {
-            self.core.unanswered(result);
+            self.core.with(|state| state.take_back(result));
+            self.core.flush();
         }
     }
 }
@@ -420,7 +434,7 @@ impl Host for Core {
     }
 
     fn serve_pipe(&self, server: ServerId, socket: Option<OwnedFd>) {
-        pipe::server::serve(self, server, socket);
+        pipe::server::serve(self, server, socket, pipe::server::Stream::Fresh);
     }
 
     fn degraded(&self) -> Vec<(String, String)> {

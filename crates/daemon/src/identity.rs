@@ -12,7 +12,8 @@ use crate::core::State;
 use crate::session::{Member, Session};
 
 /// Verifies the peer of a connection that came through `door`: its control group must be where the door is. A pipe's socket is
-/// everybody's: there the control group alone says where the peer is.
+/// everybody's: there the control group alone says where the peer is, and one that no session has says it only of a process that
+/// lives. A session's group is forgotten when its last process has ended, who may have connected before.
 pub fn identify(state: &mut State, door: Door, socket: BorrowedFd<'_>) -> io::Result<Caller> {
     let peer = session0_sys::peer::credentials(socket)?;
     let pidfd = session0_sys::peer::pidfd(socket)?;
@@ -25,12 +26,18 @@ pub fn identify(state: &mut State, door: Door, socket: BorrowedFd<'_>) -> io::Re
         service: (id == SESSION_ZERO).then(|| service(&member)).flatten(),
     };
     let origin = match (door, found) {
-        (Door::Pipe, found) => found.map_or(Origin::Outside, in_session),
-        (Door::Outside, None) => Origin::Outside,
+        (Door::Pipe, Some(found)) => in_session(found),
+        // Looked at after its group: if it lives now, its group was there then.
+        (Door::Pipe, None) if session0_sys::pidfd::ended(pidfd.as_fd())? => return Err(gone()),
+        (Door::Pipe | Door::Outside, None) => Origin::Outside,
         (Door::Session(door), Some((id, member))) if id == door => in_session((id, member)),
         _ => return Err(io::Error::new(io::ErrorKind::PermissionDenied, Mismatch { uid: peer.uid })),
     };
     Ok(Caller { origin, uid: peer.uid, groups, pid: peer.pid })
+}
+
+fn gone() -> io::Error {
+    io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error())
 }
 
 /// The session a control group is in, and who of it. Its own door's is looked at first; to be outside is to be in none.

@@ -154,7 +154,7 @@ pub fn join(core: &Core, id: SessionId, joined: Joined) {
     let drain = core.clone();
     core.spawn_in(id, async move {
         while link.drained().await.is_ok() {
-            drain.with(State::flush);
+            drain.flush();
         }
     });
     tokio::task::spawn_local(watch(core.clone(), id, init));

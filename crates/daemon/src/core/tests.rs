@@ -322,3 +322,5 @@ fn a_program_that_speaks_before_its_start_is_reported_is_heard() {
         assert!(matches!(answer, Ok(Ok(Ok(Reply::Service(_))))), "{answer:?}");
     });
 }
+
+mod pipes;

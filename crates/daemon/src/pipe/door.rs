@@ -138,15 +138,16 @@ async fn listen(core: Core, name: PipeName, listener: Rc<UnixListener>) {
 }
 
 fn admit(core: &Core, name: &PipeName, stream: UnixStream, clients: &Clients, limits: &Limits) {
-    let Ok(credentials) = stream.peer_cred() else { return };
-    let Ok(place) = clients.take(credentials.uid(), limits) else {
-        return message::debug("too many wait at pipes", &[("uid", &credentials.uid())]);
-    };
     let caller = match core.identify(Where::Pipe, stream.as_fd()) {
         Ok(caller) => caller,
         Err(error) => {
             return message::debug("a pipe's client is not known", &[("pipe", name), ("reason", &error)]);
         }
+    };
+    // Every session's clients are in one book: root of one has the places of its user.
+    let counted = core.with(|state| state.system.counted_against(&caller)).unwrap_or(0);
+    let Ok(place) = clients.take(counted, limits) else {
+        return message::debug("too many wait at pipes", &[("uid", &counted)]);
     };
     let (core, name) = (core.clone(), name.clone());
     tokio::task::spawn_local(async move {

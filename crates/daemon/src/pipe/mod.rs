@@ -53,7 +53,7 @@ pub fn adopt(core: &Core) {
     });
     for (id, socket) in kept.into_iter().flatten() {
         core.with(|state| server::expect(state, id));
-        server::serve(core, id, Some(socket));
+        server::serve(core, id, Some(socket), server::Stream::Torn);
     }
 }
 

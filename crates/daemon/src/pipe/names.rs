@@ -11,6 +11,9 @@ use session0_model::id::SESSION_ZERO;
 use crate::config::Accounts;
 use crate::core::State;
 
+/// The overflow uid and gid of the kernel.
+const NOBODY: u32 = 65534;
+
 /// Names of uids, as the files had them when they were read; read again when they have changed.
 #[derive(Default)]
 pub struct Names {
@@ -43,25 +46,27 @@ pub fn peer(state: &mut State, caller: &Caller) -> Peer {
         Origin::Outside => (None, None),
         Origin::Session { id, service } => (Some(*id), service.as_ref()),
     };
+    // Root of a user's session is root to nobody else, whatever a server makes of a uid that it is told.
+    let uid = if caller.uid == 0 && !caller.is_machines_root() { NOBODY } else { caller.uid };
     // A service's account as its file names it; a user's as he logged on, who may be in no file of the machine.
     let of_service = service
         .and_then(|service| state.system.definition(service))
-        .filter(|definition| definition.plan.uid == caller.uid)
+        .filter(|definition| definition.plan.uid == uid)
         .map(|definition| definition.account.clone());
     let of_session = || {
         let session = session.filter(|id| *id != SESSION_ZERO)?;
-        let name = state.system.account_of(session, caller.uid)?;
+        let name = state.system.account_of(session, uid)?;
         Some(name.to_string())
     };
     let account = of_service.or_else(of_session).or_else(|| {
         let published = state.place.paths.published_accounts();
-        state.pipes.names.of(caller.uid, &published)
+        state.pipes.names.of(uid, &published)
     });
     let mut groups = caller.groups.iter().copied();
     Peer {
         session: session.map(|id| id.0),
-        uid: caller.uid,
-        gid: groups.next().unwrap_or(u32::MAX),
+        uid,
+        gid: groups.next().unwrap_or(NOBODY),
         groups: groups.collect(),
         pid: caller.pid,
         account,

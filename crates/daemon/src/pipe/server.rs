@@ -51,8 +51,17 @@ pub fn expect(state: &mut State, server: ServerId) {
     state.pipes.servers.entry(server).or_default();
 }
 
+/// Whether a connection was read from before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Its first byte is an object's first.
+    Fresh,
+    /// By a daemon before us, which may have read the beginning of an object and died.
+    Torn,
+}
+
 /// Its connection is here; `None`: it left before it was answered.
-pub fn serve(core: &Core, id: ServerId, socket: Option<OwnedFd>) {
+pub fn serve(core: &Core, id: ServerId, socket: Option<OwnedFd>, stream: Stream) {
     let begun = core.with(|state| {
         let server = state.pipes.servers.get_mut(&id)?;
         let socket = socket?;
@@ -60,7 +69,7 @@ pub fn serve(core: &Core, id: ServerId, socket: Option<OwnedFd>) {
         if let (Some(session), Ok(kept)) = (&state.session, socket.get_ref().try_clone()) {
             session.link.say_with(&ToInit::Keep { key: key(id) }, vec![kept]);
         }
-        server.task = Some(tokio::task::spawn_local(hear(core.clone(), id, socket.clone())));
+        server.task = Some(tokio::task::spawn_local(hear(core.clone(), id, socket.clone(), stream)));
         server.socket = Some(socket);
         let early = std::mem::take(&mut server.early);
         early.into_iter().all(|(bytes, descriptors)| transmit(server, &bytes, &descriptors)).then_some(())
@@ -71,12 +80,18 @@ pub fn serve(core: &Core, id: ServerId, socket: Option<OwnedFd>) {
     }
 }
 
-async fn hear(core: Core, id: ServerId, socket: Rc<AsyncFd<OwnedFd>>) {
+async fn hear(core: Core, id: ServerId, socket: Rc<AsyncFd<OwnedFd>>, stream: Stream) {
     let mut frames = Frames::default();
+    let mut torn = stream == Stream::Torn;
     loop {
         match frames.take(OBJECT_MAX) {
             Next::Call(object) => match said(&object) {
-                Ok(said) => core.take(said.map(|said| Input::PipeSaid { server: id, said })),
+                // No end of an object is one. What it said, the server's answer to the recount has in it.
+                Err(_) if std::mem::take(&mut torn) => {}
+                Ok(said) => {
+                    torn = false;
+                    core.take(said.map(|said| Input::PipeSaid { server: id, said }));
+                }
                 Err(error) => {
                     message::debug("a pipe's server is not understood", &[("reason", &error)]);
                     break;
@@ -146,21 +161,37 @@ pub fn tell(state: &mut State, id: ServerId, tell: Tell) {
         Tell::Refused(instances) => FromHost::Refused { instances },
         Tell::Recount => FromHost::Recount {},
     };
-    say(state, id, &object, Vec::new());
+    // Neither is ever long.
+    let _ = say(state, id, &object, Vec::new());
 }
 
-fn say(state: &mut State, id: ServerId, object: &FromHost, descriptors: Vec<OwnedFd>) {
-    let Some(server) = state.pipes.servers.get_mut(&id) else { return };
+/// What became of an object for a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// It is on its way, or the server is gone.
+    Said,
+    /// The protocol has no object so long: nothing was said.
+    TooLong,
+}
+
+fn say(state: &mut State, id: ServerId, object: &FromHost, descriptors: Vec<OwnedFd>) -> Told {
+    let Some(server) = state.pipes.servers.get_mut(&id) else { return Told::Said };
     let mut bytes = serde_json::to_vec(object).unwrap_or_default();
     bytes.push(0);
+    // A client with thousands of groups would be the end of a server that takes it.
+    if bytes.len() > OBJECT_MAX {
+        return Told::TooLong;
+    }
     if server.socket.is_none() {
-        return server.early.push((bytes, descriptors));
+        server.early.push((bytes, descriptors));
+        return Told::Said;
     }
     if !transmit(server, &bytes, &descriptors) {
         // It does not read what it is told, or is gone; its task need not find that out.
         drop(state, id);
         state.inputs.push_back(Input::PipeServerGone(id));
     }
+    Told::Said
 }
 
 /// Whether the server's socket has all of it. It has room for as many objects as a server may have instances that listen.
@@ -176,24 +207,32 @@ pub fn hand_over(core: &Core, opened: &Opened, caller: &Caller, socket: OwnedFd)
     if let Err(error) = prepared {
         // The client is told by the end of its socket; the instance is taken back.
         message::warn("a pipe cannot be passed on", &[("pipe", &opened.name), ("reason", &error)]);
-        let (server, instance) = (opened.server, opened.instance);
-        return core.take([Input::PipeLost { server, instance }]);
+        return core.take([lost(opened)]);
     }
     let anonymous = opened.impersonation == Impersonation::Anonymous;
     let process = (!anonymous).then(|| session0_sys::peer::pidfd(socket.as_fd()).ok()).flatten();
-    core.with(|state| {
+    let told = core.with(|state| {
+        // As the model knows it: in a user's session its root shows the kernel whom it likes.
+        let caller = state.system.as_known_here(caller.clone());
         let object = FromHost::Connected {
             instance: opened.instance.0,
             access: translate::pipe::access(opened.access),
             impersonation: translate::pipe::impersonation(opened.impersonation),
             client: match anonymous {
                 true => translate::pipe::anonymous(),
-                false => super::names::peer(state, caller),
+                false => super::names::peer(state, &caller),
             },
         };
-        say(state, opened.server, &object, [socket].into_iter().chain(process).collect());
+        say(state, opened.server, &object, [socket].into_iter().chain(process).collect())
     });
-    core.take([]);
+    core.take(match told {
+        Told::Said => None,
+        Told::TooLong => Some(lost(opened)),
+    });
+}
+
+fn lost(opened: &Opened) -> Input {
+    Input::PipeLost { server: opened.server, instance: opened.instance }
 }
 
 /// The server's end as the pipe is: one that may not be read from, or written to, by the client cannot be, whatever the ends do.

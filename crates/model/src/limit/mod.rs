@@ -125,6 +125,8 @@ pub const PIPE_INSTANCES_PER_UID_MAX: u32 = 64 * 1024;
 pub const PIPE_LISTENING_MAX: u32 = 32;
 /// Clients that wait for one pipe; the next is refused.
 pub const PIPE_WAITERS_MAX: usize = 256;
+/// Of these, clients of one uid that is not root.
+pub const PIPE_WAITERS_PER_UID_MAX: usize = 64;
 /// Clients that wait at the sockets of all pipes.
 pub const PIPE_SOCKET_CLIENTS_MAX: usize = 4096;
 /// Pipes one service's file declares.

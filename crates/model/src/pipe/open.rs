@@ -68,7 +68,10 @@ impl System {
         if pipe.settled() && wait == Wait::Not {
             return Err(no(want.none_free()));
         }
-        if pipe.waiters.len() >= limit::PIPE_WAITERS_MAX {
+        let counted = self.counted_against(caller);
+        let his = |waiter: &&Waiter| self.counted_against(&waiter.caller) == counted;
+        let own = counted.map_or(0, |_| pipe.waiters.values().filter(his).count());
+        if pipe.waiters.len() >= limit::PIPE_WAITERS_MAX || own >= limit::PIPE_WAITERS_PER_UID_MAX {
             return Err(no(Refusal::TooManyWaiters));
         }
         let own = match wait {
@@ -143,6 +146,10 @@ impl System {
         impersonation: Impersonation,
     ) -> Option<Opened> {
         let (_, server) = *self.pipes.table.get(name)?.ready.first()?;
+        // Files of root's are no less root's for a server that is one: root of a user's session is nobody to act as.
+        let foreign_root = caller.uid == 0 && !caller.is_machines_root();
+        let most = if foreign_root { Impersonation::Identification } else { Impersonation::Impersonation };
+        let impersonation = impersonation.min(most);
         let instance = InstanceId(self.pipes.next());
         let told = (impersonation != Impersonation::Anonymous).then(|| caller.clone());
         let client = Client { instance, caller: told, since: turn.now };

@@ -254,7 +254,7 @@ impl System {
     /// A caller as far as his uid and groups mean something. In a user's session they do only if they are its user's: its root
     /// (`elevation = "contained"`) becomes whom it likes there, also an administrator or the user of another session. Who is not
     /// its user is taken for its root, which has no rights outside it.
-    pub(crate) fn as_known_here(&self, caller: Caller) -> Caller {
+    pub fn as_known_here(&self, caller: Caller) -> Caller {
         let id = match &caller.origin {
             Origin::Session { id, .. } if *id != SESSION_ZERO => *id,
             Origin::Outside | Origin::Session { .. } => return caller,
@@ -271,7 +271,7 @@ impl System {
     }
 
     /// Whose conversations, tries and pipes a caller's are. What root of a user's session does, its user does.
-    pub(crate) fn counted_against(&self, caller: &Caller) -> Option<u32> {
+    pub fn counted_against(&self, caller: &Caller) -> Option<u32> {
         match &caller.origin {
             _ if caller.is_machines_root() => None,
             Origin::Session { id, .. } if caller.uid == 0 => {

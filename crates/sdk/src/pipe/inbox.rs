@@ -339,6 +339,11 @@ impl Inbox {
             let mut header = [0; HEADER];
             self.copy(&mut header);
             let header = u32::from_le_bytes(header);
+            if header == FOLLOWS {
+                // Nothing, and more to come: as long as somebody writes that, nobody who reads a message would ever come back. It stays.
+                self.start -= HEADER;
+                return Err(Errno::PROTO);
+            }
             self.left = (header & !FOLLOWS) as usize;
             self.follows = header & FOLLOWS != 0;
             self.open = true;

@@ -238,3 +238,16 @@ fn what_was_read_ahead_is_given_back_only_between_messages() {
     assert_eq!(inbox.read(&mut none, &mut [0; 2]), Ok(Read { bytes: 2, rest: Rest::More }));
     assert!(inbox.into_rest().is_none());
 }
+
+#[test]
+fn fragments_of_nothing_that_go_on_are_refused_at_once_and_for_good() {
+    let flood = || Pieces::new((0..1000).map(|_| header(0, false).to_vec()), false);
+    let mut inbox = Inbox::new(Vec::new(), Vec::new());
+    let mut source = flood();
+    for _ in 0..3 {
+        assert_eq!(inbox.gather(&mut source, usize::MAX), Err(Errno::PROTO));
+        assert_eq!(inbox.read(&mut source, &mut [0; 10]).unwrap_err(), Errno::PROTO);
+        assert_eq!(inbox.read_through(&mut source, &mut [0; 10]), Err(Errno::PROTO));
+    }
+    assert_eq!(source.pieces.len(), 999, "no more than the first was read");
+}
