@@ -282,6 +282,38 @@ mod tests {
     }
 
     #[test]
+    fn fifty_thousand_spoilt_objects_are_taken_skipped_or_refused() {
+        const WHOLE: [&[u8]; 5] = [
+            br#"{"listen":{"instances":2}}"#,
+            br#"{"closed":{"instance":18446744073709551615}}"#,
+            br#"{"stop":{}}"#,
+            br#"{"counted":{"listening":1,"connected":4294967295}}"#,
+            br#"{"sing":[{"a":[[[]]]},null,1e400,"\ud800"]}"#,
+        ];
+        let mut seed = 0x5e55_1004_u64;
+        let mut random = move |below: usize| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            (seed % below as u64) as usize
+        };
+        let mut taken = 0;
+        for _ in 0..50_000 {
+            let mut bytes = WHOLE[random(WHOLE.len())].to_vec();
+            for _ in 0..random(4) {
+                let at = random(bytes.len());
+                match random(3) {
+                    0 => bytes[at] = u8::try_from(random(256)).unwrap(),
+                    1 => bytes.insert(at, br#"{}[]",:0-9e"#[random(11)]),
+                    _ => bytes.truncate(at.max(1)),
+                }
+            }
+            taken += usize::from(matches!(said(&bytes), Ok(Some(_))));
+        }
+        assert!((5_000..45_000).contains(&taken), "{taken} of them were understood");
+    }
+
+    #[test]
     fn keys_are_read_back() {
         assert_eq!(of_key(&key(ServerId(42))), Some(ServerId(42)));
         assert_eq!(of_key("pipe.server.x"), None);

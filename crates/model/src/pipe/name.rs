@@ -126,6 +126,30 @@ mod tests {
     }
 
     #[test]
+    fn whatever_is_taken_for_a_name_can_be_the_name_of_a_file_and_is_read_back() {
+        const PIECES: [&str; 16] =
+            ["a", "Z", "9", ".", "..", "-", "/", "\\", "\0", "\\\\.\\pipe\\", "é", " ", "{", "~", "\n", "x"];
+        let mut seed = 0x5e55_1005_u64;
+        let mut random = move |below: usize| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            (seed % below as u64) as usize
+        };
+        let mut taken = 0;
+        for _ in 0..50_000 {
+            let text: String = (0..random(9)).map(|_| PIECES[random(PIECES.len())]).collect();
+            let Ok(name) = PipeName::new(&text) else { continue };
+            taken += 1;
+            assert_eq!(PipeName::new(name.as_str()), Ok(name.clone()));
+            let file = name.socket_name().expect("it is short");
+            assert!(!file.contains(['/', '\0', '\\']) && file != "." && file != "..", "{text:?}");
+            assert!(!file.starts_with(['.', '-']), "{text:?}");
+        }
+        assert!(taken > 1_000, "{taken} were names");
+    }
+
+    #[test]
     fn what_could_be_a_path_an_option_or_no_text_is_refused() {
         for bad in
             ["", r"\\.\pipe\", "a/b", "../x", ".", "..", ".x", "-x", "a\\b", "a b", "a\0b", "\0x", "é", "a\n"]

@@ -140,3 +140,32 @@ impl System {
         name
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Origin;
+
+    #[test]
+    fn a_record_is_read_back_and_a_damaged_one_is_none_or_another() {
+        let caller = Caller { origin: Origin::Outside, uid: 1000, groups: alloc::vec![1000, 27], pid: 7 };
+        let name = PipeName::new("Echo").unwrap();
+        let record =
+            Record { name, settings: Settings::default(), owner: Some(1000), caller, counted: Some(1000) };
+        let bytes = record.write().unwrap();
+        let read = Record::read(&bytes).unwrap();
+        assert_eq!((read.name, read.caller.pid, read.owner), (record.name, 7, Some(1000)));
+        assert!(Record::read(&[]).is_none());
+        for at in 0..bytes.len() {
+            assert!(Record::read(&bytes[..at]).is_none(), "cut at {at}");
+            for byte in 0..=u8::MAX {
+                let mut damaged = bytes.clone();
+                damaged[at] = byte;
+                // Nothing panics, and no name comes of it that is none.
+                if let Some(record) = Record::read(&damaged) {
+                    assert!(PipeName::new(record.name.as_str()).is_ok());
+                }
+            }
+        }
+    }
+}
