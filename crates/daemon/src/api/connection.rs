@@ -112,6 +112,10 @@ impl<H: Host> Connection<H> {
     async fn serve(&mut self) -> Result<std::convert::Infallible, End> {
         loop {
             let bytes = self.next_call().await?;
+            // serde would take a list for the fields in their order.
+            if !bytes.trim_ascii_start().starts_with(b"{") {
+                return Err(End::Garbage("it is no object".to_owned()));
+            }
             let call: Call =
                 serde_json::from_slice(&bytes).map_err(|error| End::Garbage(error.to_string()))?;
             drop(bytes);

@@ -14,11 +14,12 @@ const SHORT: Duration = Duration::from_millis(50);
 #[test]
 fn garbage_ends_only_its_own_connection() {
     let deep = "[".repeat(20_000) + "\0";
-    let cases: [&[u8]; 9] = [
+    let cases: [&[u8]; 10] = [
         b"\0",
         b"garbage\0",
         b"{\0",
         b"[]\0",
+        b"[\"io.session0.Host.Version\"]\0",
         b"null\0",
         b"{}\0",
         b"{\"method\":5}\0",
