@@ -14,6 +14,7 @@ use session0_model::pipe::request::{Listen, Opened, PipeRequest, Wait};
 use session0_model::pipe::settings::{
     Access, Direction, Impersonation, InstancesMax, Kind, Settings, Timeout,
 };
+use session0_model::pipe::status::PipeStatus;
 use session0_model::system::{Reply, Request};
 use zlink::varlink_service;
 
@@ -38,10 +39,7 @@ pub async fn pipe_call<H: Host>(host: &H, caller: &Caller, call: &Call) -> Resul
         pipe::List::NAME => {
             call.parameters::<pipe::List>()?;
             match ask(host, caller, "list the pipes", PipeRequest::List).await? {
-                Reply::Pipes(pipes) => {
-                    let pipes = pipes.iter().map(|status| translate::pipe::status(host, status)).collect();
-                    Ok(one::<pipe::List>(&pipe::Pipes { pipes }))
-                }
+                Reply::Pipes(pipes) => Ok(one::<pipe::List>(&pipe::Pipes { pipes: all(host, &pipes).await })),
                 other => Err(unexpected(call, &other)),
             }
         }
@@ -67,6 +65,17 @@ pub async fn pipe_call<H: Host>(host: &H, caller: &Caller, call: &Call) -> Resul
         pipe::Listen::NAME => listen(host, caller, call).await,
         _ => Err(method_not_found(call)),
     }
+}
+
+/// There may be thousands: whoever asks for them again and again must not keep the daemon from its other work.
+async fn all<H: Host>(host: &H, statuses: &[PipeStatus]) -> Vec<pipe::PipeStatus> {
+    const AT_ONCE: usize = 64;
+    let mut pipes = Vec::with_capacity(statuses.len());
+    for some in statuses.chunks(AT_ONCE) {
+        pipes.extend(some.iter().map(|status| translate::pipe::status(host, status)));
+        tokio::task::yield_now().await;
+    }
+    pipes
 }
 
 async fn ask<H: Host>(host: &H, caller: &Caller, tried: &str, request: PipeRequest) -> Result<Reply, Answer> {

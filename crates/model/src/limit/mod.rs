@@ -127,6 +127,8 @@ pub const PIPE_LISTENING_MAX: u32 = 32;
 pub const PIPE_WAITERS_MAX: usize = 256;
 /// Of these, clients of one uid that is not root.
 pub const PIPE_WAITERS_PER_UID_MAX: usize = 64;
+/// Clients of one pipe that an answer about it names.
+pub const PIPE_CLIENTS_SHOWN_MAX: usize = 1024;
 /// Clients that wait at the sockets of all pipes.
 pub const PIPE_SOCKET_CLIENTS_MAX: usize = 4096;
 /// Pipes one service's file declares.
