@@ -38,8 +38,12 @@ pub async fn pipe_call<H: Host>(host: &H, caller: &Caller, call: &Call) -> Resul
     match call.method.as_str() {
         pipe::List::NAME => {
             call.parameters::<pipe::List>()?;
+            let place = host.place_for_long_answer(caller).map_err(|_| too_many_lists())?;
             match ask(host, caller, "list the pipes", PipeRequest::List).await? {
-                Reply::Pipes(pipes) => Ok(one::<pipe::List>(&pipe::Pipes { pipes: all(host, &pipes).await })),
+                Reply::Pipes(pipes) => {
+                    let pipes = pipe::Pipes { pipes: all(host, &pipes).await };
+                    Ok(Answer::Long(reply(&pipes, Continues::No), place))
+                }
                 other => Err(unexpected(call, &other)),
             }
         }
@@ -76,6 +80,15 @@ async fn all<H: Host>(host: &H, statuses: &[PipeStatus]) -> Vec<pipe::PipeStatus
         tokio::task::yield_now().await;
     }
     pipes
+}
+
+/// What was not read of them yet is the daemon's memory.
+fn too_many_lists() -> Answer {
+    refuse(&pipe::Error::TooMany(session0_api::error::Refused {
+        code: 1450,
+        message: "could not list the pipes: too many lists are being written already".to_owned(),
+        hint: Some("read the answers of the calls before".to_owned()),
+    }))
 }
 
 async fn ask<H: Host>(host: &H, caller: &Caller, tried: &str, request: PipeRequest) -> Result<Reply, Answer> {
