@@ -151,7 +151,7 @@ pub struct PipeStatus {
     pub opened: u64,
     /// Clients refused since it was first served.
     pub refused: u64,
-    /// Its clients; only for its owner and administrators. Those from before the daemon was started again are not among them.
+    /// Its first 1024 clients; only in `Status`, for its owner and administrators. Those from before the daemon was started again are not among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clients: Option<Vec<PipeClient>>,
 }

@@ -13,6 +13,7 @@ use session0_api::pipe::Peer;
 use session0_model::access::Caller;
 use session0_model::event::Event;
 use session0_model::id::{LaunchId, LogonId, RequestId, SESSION_ZERO, ServiceName, SessionId, ViewerId};
+use session0_model::limit;
 use session0_model::logon::name::AccountName;
 use session0_model::logon::wire::ToLogon;
 use session0_model::pipe::access::AccessList;
@@ -36,7 +37,7 @@ use crate::notify::Deferred;
 use crate::pipe::{self, Pipes};
 use crate::session::{Place, Session};
 use crate::viewer::Viewer;
-use crate::{clock, conversation, executor};
+use crate::{api, clock, conversation, executor};
 
 /// Everything the daemon has.
 pub struct State {
@@ -419,6 +420,19 @@ impl Host for Core {
     fn access_list(&self, texts: &[String]) -> Result<AccessList, String> {
         let published = self.with(|state| state.place.paths.published_accounts());
         crate::config::access_list(texts, &crate::config::Accounts::load(Some(&published)))
+    }
+
+    fn place_for_long_answer(&self, caller: &Caller) -> Result<Option<api::Place>, api::Full> {
+        let limits = api::Limits {
+            clients: limit::PIPE_LISTS_MAX,
+            reserved: limit::PIPE_LISTS_MAX / 4,
+            clients_per_uid: limit::PIPE_LISTS_PER_UID_MAX,
+            ..api::Limits::default()
+        };
+        self.with(|state| {
+            let counted = state.system.counted_against(caller).unwrap_or(0);
+            state.pipes.lists.take(counted, &limits).map(Some)
+        })
     }
 
     fn peer(&self, caller: &Caller) -> Peer {

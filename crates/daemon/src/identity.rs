@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 
 use session0_model::access::{Caller, Origin};
 use session0_model::id::{SESSION_ZERO, ServiceName, SessionId};
+use session0_model::session::program::launch_of_unit;
 use session0_sys::cgroup::Mounts;
 
 use crate::api::host::Door;
@@ -65,6 +66,8 @@ fn find(state: &mut State, door: Door, group: u64) -> io::Result<Option<(Session
 fn service(member: &Member) -> Option<ServiceName> {
     match member {
         Member::Init => None,
+        // Where Session 0 has a user, too, his programs are no services.
+        Member::Unit(unit) if launch_of_unit(unit).is_some() => None,
         Member::Unit(unit) => ServiceName::new(unit).ok(),
     }
 }
@@ -109,6 +112,14 @@ pub fn in_group(session: &Session, mounts: &Mounts, unit: &str, pid: i32) -> boo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_users_program_in_session_0_is_no_service() {
+        let program = session0_model::session::program::unit(session0_model::id::LaunchId(7));
+        assert_eq!(service(&Member::Unit(program.as_str().into())), None);
+        assert_eq!(service(&Member::Unit("web".into())), ServiceName::new("web").ok());
+        assert_eq!(service(&Member::Init), None);
+    }
 
     #[test]
     fn the_second_number_is_the_sessions() {

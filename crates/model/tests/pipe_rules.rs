@@ -420,15 +420,50 @@ fn everybody_sees_pipes_and_only_the_owner_and_administrators_see_clients() {
     world.serve(user(ALICE), "alpha", 1);
     world.open(user(BOB), "alpha", Wait::Not);
     let mut seen = |caller: Caller| {
-        let id = world.request(caller, Request::Pipe(PipeRequest::List));
-        let Ok(Reply::Pipes(pipes)) = world.answer(id) else { panic!("it is answered") };
-        let shown = |pipe: &PipeStatus| (pipe.name.to_string(), pipe.clients.as_ref().map(Vec::len));
-        pipes.iter().map(shown).collect::<Vec<_>>()
+        let id = world.request(caller.clone(), Request::Pipe(PipeRequest::List));
+        let Ok(Reply::Pipes(pipes)) = world.answer(id).clone() else { panic!("it is answered") };
+        assert!(
+            pipes.iter().all(|pipe| pipe.clients.is_none()),
+            "clients of all pipes are too many for one answer"
+        );
+        let mut shown = |pipe: PipeStatus| {
+            let id = world.request(caller.clone(), Request::Pipe(PipeRequest::Status(pipe.name.clone())));
+            let Ok(Reply::Pipe(pipe)) = world.answer(id) else { panic!("it is answered") };
+            (pipe.name.to_string(), pipe.clients.as_ref().map(Vec::len))
+        };
+        pipes.into_iter().map(&mut shown).collect::<Vec<_>>()
     };
     let (alpha, echo) = ("alpha".to_string(), "Echo".to_string());
     assert_eq!(seen(user(BOB)), [(alpha.clone(), None), (echo.clone(), None)]);
     assert_eq!(seen(user(ALICE)), [(alpha.clone(), Some(1)), (echo.clone(), None)]);
     assert_eq!(seen(root()), [(alpha, Some(1)), (echo, Some(0))]);
+}
+
+#[test]
+fn an_answer_names_so_many_clients() {
+    let mut world = empty();
+    let unlimited = Settings { instances_max: InstancesMax::Unlimited, ..open_to_all(1) };
+    let id = world.listen(user(ALICE), "alpha", unlimited, 1);
+    let server = world.server(id);
+    let open = || PipeRequest::Open {
+        name: pipe("alpha"),
+        access: None,
+        impersonation: Impersonation::Identification,
+        wait: Wait::Not,
+    };
+    for number in 0..=limit::PIPE_CLIENTS_SHOWN_MAX as u64 {
+        // Without the checks of a step: these are many.
+        let mut take = |input| world.system.handle(world.now, input);
+        take(Input::Request {
+            id: RequestId(1_000_000 + number),
+            caller: user(BOB),
+            request: Request::Pipe(open()),
+        });
+        take(Input::PipeSaid { server, said: Said::Listen(1) });
+    }
+    let status = status(&world, "alpha");
+    assert_eq!(status.connected as usize, limit::PIPE_CLIENTS_SHOWN_MAX + 1);
+    assert_eq!(status.clients.map(|clients| clients.len()), Some(limit::PIPE_CLIENTS_SHOWN_MAX));
 }
 
 // Waiting.

@@ -125,6 +125,7 @@ impl<H: Host> Connection<H> {
                 None => {}
                 Some(_) if call.oneway() => {}
                 Some(Answer::Reply(bytes)) => self.output.write(&bytes, &[]).await?,
+                Some(Answer::Long(bytes, _place)) => self.output.write(&bytes, &[]).await?,
                 Some(Answer::Files(bytes, files)) => self.output.write(&bytes, &files).await?,
                 Some(Answer::Upgraded(bytes, taken)) => {
                     if self.input.is_begun() {

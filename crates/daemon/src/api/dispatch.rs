@@ -12,6 +12,7 @@ use session0_model::id::ServiceName;
 use session0_model::system::{HostRequest, Refusal, Reply, Request, ServiceRequest};
 use zlink::varlink_service;
 
+use super::client::Place;
 use super::connection::{DESCRIPTORS_MAX, Taken};
 use super::fault;
 use super::host::{Host, Subscription};
@@ -69,6 +70,8 @@ impl Call {
 pub enum Answer {
     /// One message.
     Reply(Vec<u8>),
+    /// One message that may be long, and its place.
+    Long(Vec<u8>, Option<Place>),
     /// One message with descriptors.
     Files(Vec<u8>, Vec<OwnedFd>),
     /// One message, after which the connection is something else.

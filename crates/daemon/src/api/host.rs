@@ -17,6 +17,8 @@ use session0_model::service::status::Status;
 use session0_model::system::{HostStatus, Refusal, Reply, Request};
 use session0_model::time::Time;
 
+use super::client::{Full, Place};
+
 /// Which listener a connection came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Door {
@@ -96,6 +98,11 @@ pub trait Host: Clone + 'static {
     fn access_list(&self, texts: &[String]) -> Result<AccessList, String> {
         let _ = texts;
         Err("no account is known here".to_owned())
+    }
+    /// A place for an answer that may be long, to be held until it is written. `None`: none is needed here.
+    fn place_for_long_answer(&self, caller: &Caller) -> Result<Option<Place>, Full> {
+        let _ = caller;
+        Ok(None)
     }
     /// One end of a pipe, as the other is told of it.
     fn peer(&self, caller: &Caller) -> Peer;

@@ -26,7 +26,7 @@ mod users;
 #[cfg(test)]
 mod tests;
 
-pub use client::Clients;
+pub use client::{Clients, Full, Place};
 pub use connection::send;
 pub use limits::Limits;
 pub use pipes::given;

@@ -14,6 +14,7 @@ use session0_model::pipe::request::{Listen, Opened, PipeRequest, Wait};
 use session0_model::pipe::settings::{
     Access, Direction, Impersonation, InstancesMax, Kind, Settings, Timeout,
 };
+use session0_model::pipe::status::PipeStatus;
 use session0_model::system::{Reply, Request};
 use zlink::varlink_service;
 
@@ -37,10 +38,11 @@ pub async fn pipe_call<H: Host>(host: &H, caller: &Caller, call: &Call) -> Resul
     match call.method.as_str() {
         pipe::List::NAME => {
             call.parameters::<pipe::List>()?;
+            let place = host.place_for_long_answer(caller).map_err(|_| too_many_lists())?;
             match ask(host, caller, "list the pipes", PipeRequest::List).await? {
                 Reply::Pipes(pipes) => {
-                    let pipes = pipes.iter().map(|status| translate::pipe::status(host, status)).collect();
-                    Ok(one::<pipe::List>(&pipe::Pipes { pipes }))
+                    let pipes = pipe::Pipes { pipes: all(host, &pipes).await };
+                    Ok(Answer::Long(reply(&pipes, Continues::No), place))
                 }
                 other => Err(unexpected(call, &other)),
             }
@@ -67,6 +69,26 @@ pub async fn pipe_call<H: Host>(host: &H, caller: &Caller, call: &Call) -> Resul
         pipe::Listen::NAME => listen(host, caller, call).await,
         _ => Err(method_not_found(call)),
     }
+}
+
+/// There may be thousands: whoever asks for them again and again must not keep the daemon from its other work.
+async fn all<H: Host>(host: &H, statuses: &[PipeStatus]) -> Vec<pipe::PipeStatus> {
+    const AT_ONCE: usize = 64;
+    let mut pipes = Vec::with_capacity(statuses.len());
+    for some in statuses.chunks(AT_ONCE) {
+        pipes.extend(some.iter().map(|status| translate::pipe::status(host, status)));
+        tokio::task::yield_now().await;
+    }
+    pipes
+}
+
+/// What was not read of them yet is the daemon's memory.
+fn too_many_lists() -> Answer {
+    refuse(&pipe::Error::TooMany(session0_api::error::Refused {
+        code: 1450,
+        message: "could not list the pipes: too many lists are being written already".to_owned(),
+        hint: Some("read the answers of the calls before".to_owned()),
+    }))
 }
 
 async fn ask<H: Host>(host: &H, caller: &Caller, tried: &str, request: PipeRequest) -> Result<Reply, Answer> {

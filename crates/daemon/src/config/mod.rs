@@ -115,10 +115,11 @@ fn finish(
     Loaded { settings, configuration, problems, settings_problems, tripwire_uids }
 }
 
-/// A served pipe is two descriptors here and two in init: three quarters of what we may open are for them.
+/// A served pipe is two descriptors here and two in init: five eighths of what we may open are for them. The rest is for those who wait
+/// at pipes, for the API, and for ourselves.
 fn pipes_max() -> Option<usize> {
     let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current?;
-    usize::try_from(most / 8 * 3).ok()
+    usize::try_from(most / 16 * 5).ok()
 }
 
 /// Displays a service may look for: root's, its own account's, a person's.

@@ -46,14 +46,18 @@ pub struct Waiting {
 
 impl Default for Waiting {
     fn default() -> Waiting {
-        let limits = Limits {
-            clients: limit::PIPE_SOCKET_CLIENTS_MAX,
-            reserved: limit::PIPE_SOCKET_CLIENTS_MAX / 16,
-            clients_per_uid: limit::PIPE_WAITERS_MAX,
-            ..Limits::default()
-        };
-        Waiting { clients: Clients::default(), limits: Rc::new(limits) }
+        let open_files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        Waiting { clients: Clients::default(), limits: Rc::new(limits(open_files)) }
     }
+}
+
+/// Each is a descriptor, of which a sixteenth are for them: whoever waits here must not keep others from the API.
+fn limits(open_files: Option<u64>) -> Limits {
+    let part = open_files.and_then(|most| usize::try_from(most / 16).ok());
+    let clients =
+        part.map_or(limit::PIPE_SOCKET_CLIENTS_MAX, |part| part.min(limit::PIPE_SOCKET_CLIENTS_MAX));
+    let clients_per_uid = limit::PIPE_WAITERS_MAX.min(clients / 4);
+    Limits { clients, reserved: clients / 16, clients_per_uid, ..Limits::default() }
 }
 
 /// Key of a pipe's socket among the kept descriptors.
@@ -123,12 +127,20 @@ pub fn remove_stale(state: &State) {
 async fn listen(core: Core, name: PipeName, listener: Rc<UnixListener>) {
     let (clients, limits) =
         core.with(|state| (state.pipes.clients.clients.clone(), state.pipes.clients.limits.clone()));
+    let mut failures = 0_u64;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => admit(&core, &name, stream, &clients, &limits),
+            Ok((stream, _)) => {
+                failures = 0;
+                admit(&core, &name, stream, &clients, &limits);
+            }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                message::warn("cannot accept a pipe's client", &[("pipe", &name), ("reason", &error)]);
+                // Said once, not ten times a second for each pipe.
+                if failures == 0 {
+                    message::warn("cannot accept a pipe's client", &[("pipe", &name), ("reason", &error)]);
+                }
+                failures += 1;
                 tokio::time::sleep(limits.accept_pause).await;
             }
         }
@@ -177,4 +189,19 @@ fn admit(core: &Core, name: &PipeName, stream: UnixStream, clients: &Clients, li
         }
         drop(place);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_at_pipes_takes_a_part_of_the_descriptors_and_one_user_a_part_of_that() {
+        for (open_files, all, one) in
+            [(Some(1024), 64, 16), (Some(20_000), 1250, 256), (Some(1 << 20), 4096, 256), (None, 4096, 256)]
+        {
+            let limits = limits(open_files);
+            assert_eq!((limits.clients, limits.clients_per_uid), (all, one), "{open_files:?}");
+        }
+    }
 }

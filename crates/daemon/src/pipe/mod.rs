@@ -13,7 +13,7 @@ use session0_model::pipe::name::PipeName;
 use session0_model::system::Input;
 
 use crate::core::{Core, State};
-use crate::message;
+use crate::{api, message};
 
 /// What the daemon has of pipes.
 #[derive(Default)]
@@ -24,6 +24,8 @@ pub struct Pipes {
     pub doors: BTreeMap<PipeName, door::Door>,
     /// Who waits at them.
     pub clients: door::Waiting,
+    /// Whose lists of pipes are being written.
+    pub lists: api::Clients,
     /// Names of accounts.
     pub names: names::Names,
 }

@@ -127,6 +127,12 @@ pub const PIPE_LISTENING_MAX: u32 = 32;
 pub const PIPE_WAITERS_MAX: usize = 256;
 /// Of these, clients of one uid that is not root.
 pub const PIPE_WAITERS_PER_UID_MAX: usize = 64;
+/// Clients of one pipe that an answer about it names.
+pub const PIPE_CLIENTS_SHOWN_MAX: usize = 1024;
+/// Lists of pipes that are being made or written at one time: each may be some megabytes.
+pub const PIPE_LISTS_MAX: usize = 16;
+/// Of these, lists for one uid that is not root.
+pub const PIPE_LISTS_PER_UID_MAX: usize = 4;
 /// Clients that wait at the sockets of all pipes.
 pub const PIPE_SOCKET_CLIENTS_MAX: usize = 4096;
 /// Pipes one service's file declares.

@@ -33,7 +33,7 @@ impl System {
         request: PipeRequest,
     ) -> Answer {
         match request {
-            PipeRequest::List => Ok(Some(Reply::Pipes(self.pipe_statuses(caller)))),
+            PipeRequest::List => Ok(Some(Reply::Pipes(self.pipe_statuses()))),
             PipeRequest::Status(name) => {
                 let status = self.pipe_status(caller, &name).ok_or(no(Refusal::NoSuchPipe))?;
                 Ok(Some(Reply::Pipe(Box::new(status))))

@@ -11,6 +11,7 @@ use super::settings::{Opening, Settings};
 use super::table::Pipe;
 use crate::access::Caller;
 use crate::id::ServiceName;
+use crate::limit;
 use crate::system::System;
 use crate::time::Time;
 
@@ -35,7 +36,7 @@ pub struct PipeStatus {
     pub opened: u64,
     /// Clients refused since it was first served.
     pub refused: u64,
-    /// Its clients; only for who may see them.
+    /// Its clients, the oldest first and so many at most; only for who may see them, and asked for it alone.
     pub clients: Option<Vec<Client>>,
 }
 
@@ -53,12 +54,18 @@ pub struct Client {
 impl System {
     /// One pipe as it is now, as this caller may see it: its clients are for its owner and administrators.
     pub(super) fn pipe_status(&self, caller: &Caller, name: &PipeName) -> Option<PipeStatus> {
-        self.pipes.table.get(name).map(|pipe| self.status_of_pipe(caller, pipe))
+        let pipe = self.pipes.table.get(name)?;
+        let own = pipe.owner.is_some_and(|owner| is_owner(caller, owner));
+        let sees = own || self.administrators.include(caller);
+        let servers = pipe.servers.iter().filter_map(|id| self.pipes.servers.get(id));
+        let clients = servers.flat_map(|server| server.clients.values());
+        let clients = sees.then(|| clients.take(limit::PIPE_CLIENTS_SHOWN_MAX).cloned().collect());
+        Some(PipeStatus { clients, ..self.status_of_pipe(pipe) })
     }
 
-    /// All pipes that are served or reserved, by name.
-    pub(super) fn pipe_statuses(&self, caller: &Caller) -> Vec<PipeStatus> {
-        self.pipes.table.values().map(|pipe| self.status_of_pipe(caller, pipe)).collect()
+    /// All pipes that are served or reserved, by name, without clients: of all pipes these can be more than one answer holds.
+    pub(super) fn pipe_statuses(&self) -> Vec<PipeStatus> {
+        self.pipes.table.values().map(|pipe| self.status_of_pipe(pipe)).collect()
     }
 
     /// The servers there are.
@@ -71,21 +78,19 @@ impl System {
         self.pipes.table.values().filter(|pipe| pipe.bound).map(|pipe| &pipe.name)
     }
 
-    fn status_of_pipe(&self, caller: &Caller, pipe: &Pipe) -> PipeStatus {
-        let servers = || pipe.servers.iter().filter_map(|id| self.pipes.servers.get(id));
-        let own = pipe.owner.is_some_and(|owner| is_owner(caller, owner));
-        let sees = own || self.administrators.include(caller);
+    fn status_of_pipe(&self, pipe: &Pipe) -> PipeStatus {
+        let servers = pipe.servers.iter().filter_map(|id| self.pipes.servers.get(id));
         PipeStatus {
             name: pipe.name.clone(),
             settings: pipe.settings.clone(),
             listening: pipe.listening,
             connected: pipe.connected,
             waiting: u32::try_from(pipe.waiters.len()).unwrap_or(u32::MAX),
-            servers: servers().map(|server| server.caller.clone()).collect(),
+            servers: servers.map(|server| server.caller.clone()).collect(),
             reserved: pipe.reserved.as_ref().map(|reserved| (reserved.service.clone(), reserved.opening)),
             opened: pipe.opened,
             refused: pipe.refused,
-            clients: sees.then(|| servers().flat_map(|server| server.clients.values()).cloned().collect()),
+            clients: None,
         }
     }
 }

@@ -158,3 +158,21 @@ fn who_is_not_its_sessions_user_is_told_to_servers_as_nobody_and_is_not_to_be_ac
         assert_eq!(said["client"]["session"], 7);
     });
 }
+
+#[test]
+fn one_user_has_so_many_lists_under_way_and_root_has_a_place_beside_them() {
+    run("one_user_has_so_many_lists", async {
+        let world = World::new("lists", &[]);
+        let user = |uid| Caller { uid, groups: vec![uid], ..root() };
+        let place = |caller: &Caller| world.core.place_for_long_answer(caller);
+        let hers: Vec<_> =
+            (0..limit::PIPE_LISTS_PER_UID_MAX).map(|_| place(&user(1000)).ok().flatten()).collect();
+        assert!(hers.iter().all(Option::is_some));
+        assert!(place(&user(1000)).is_err());
+        let others: Vec<_> = (1001..1100).filter_map(|uid| place(&user(uid)).ok()).collect();
+        assert!(others.len() < limit::PIPE_LISTS_MAX && place(&user(1100)).is_err());
+        assert!(place(&root()).is_ok());
+        drop(hers);
+        assert!(place(&user(1000)).is_ok());
+    });
+}
