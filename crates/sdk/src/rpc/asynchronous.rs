@@ -13,7 +13,9 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::task::spawn_blocking;
 
-use super::dialogue::{Answer, Answers as Wanted, Dialogue, Info, taken_from, typed, unopened, unreachable};
+use super::dialogue::{
+    Answer, Answers as Wanted, Dialogue, Info, Patience, taken_from, typed, unopened, unreachable,
+};
 use crate::connect;
 use crate::error::Error;
 use crate::pipe::{Access, PipeClient};
@@ -23,7 +25,7 @@ use crate::pipe::{Access, PipeClient};
 #[derive(Debug)]
 pub struct Client {
     stream: UnixStream,
-    time_max: Option<Duration>,
+    patience: Patience,
     dialogue: Dialogue,
 }
 
@@ -58,7 +60,7 @@ impl Client {
             what: "the stream cannot be used within tokio".to_owned(),
             why: error.to_string(),
         })?;
-        Ok(Client { stream, time_max: None, dialogue })
+        Ok(Client { stream, patience: Patience::default(), dialogue })
     }
 
     /// Connects to the varlink service at this socket; the host itself is at [`path::socket`](crate::path::socket). A full queue is
@@ -72,10 +74,10 @@ impl Client {
         Client::new(stream, Dialogue::new(&path.display().to_string()))
     }
 
-    /// The longest that each call waits until its answer is whole, and a call of many answers for each of them; `None` is for ever,
-    /// which it is at first.
+    /// The longest that each call waits until its answer is whole, and a call of many answers for each of them; `None` is for ever.
+    /// At first it is [`CALL_TIME`](super::CALL_TIME) for a call, and for ever for each of many answers.
     pub fn set_time_max(&mut self, time_max: Option<Duration>) {
-        self.time_max = time_max;
+        self.patience = Patience::said(time_max);
     }
 
     /// The longest answer that is taken, in bytes; 64 MiB at first.
@@ -112,7 +114,7 @@ impl Client {
     /// Calls a method that may answer more than once. Answers that are not taken to the last spoil the connection.
     pub async fn call_more(&mut self, method: &str, parameters: Value) -> Result<Answers<'_>, Error> {
         let bytes = self.dialogue.ask(self.stream.as_fd(), method, &parameters, Wanted::Many)?;
-        match within(self.time_max, self.send(&bytes)).await {
+        match within(self.patience.time(Wanted::Many), self.send(&bytes)).await {
             Some(sent) => sent?,
             None => return Err(self.dialogue.late()),
         }
@@ -121,7 +123,7 @@ impl Client {
 
     async fn ask(&mut self, method: &str, parameters: &impl Serialize) -> Result<Answer, Error> {
         let bytes = self.dialogue.ask(self.stream.as_fd(), method, parameters, Wanted::One)?;
-        let time_max = self.time_max;
+        let time_max = self.patience.time(Wanted::One);
         let exchange = async {
             self.send(&bytes).await?;
             self.receive().await
@@ -196,7 +198,7 @@ impl Answers<'_> {
         if self.ended {
             return None;
         }
-        let answer = match within(self.client.time_max, self.client.receive()).await {
+        let answer = match within(self.client.patience.time(Wanted::Many), self.client.receive()).await {
             Some(answer) => answer,
             None => Err(self.client.dialogue.late()),
         };

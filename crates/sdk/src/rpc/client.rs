@@ -12,7 +12,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::dialogue::{Answer, Answers as Wanted, Dialogue, Info, taken_from, typed, unopened, unreachable};
+use super::dialogue::{
+    Answer, Answers as Wanted, Dialogue, Info, Patience, taken_from, typed, unopened, unreachable,
+};
 use crate::connect;
 use crate::error::Error;
 use crate::pipe::{Access, PipeClient};
@@ -26,7 +28,7 @@ use crate::pipe::{Access, PipeClient};
 #[derive(Debug)]
 pub struct Client {
     stream: UnixStream,
-    time_max: Option<Duration>,
+    patience: Patience,
     dialogue: Dialogue,
 }
 
@@ -41,12 +43,13 @@ impl Client {
     /// A client through a pipe that was opened otherwise. Error 230 if it carries messages.
     pub fn through(pipe: PipeClient) -> Result<Client, Error> {
         let (stream, dialogue) = taken_from(pipe)?;
-        Ok(Client { stream, time_max: None, dialogue })
+        Ok(Client { stream, patience: Patience::default(), dialogue })
     }
 
     /// A client over a stream that is connected: a `UnixStream`, or another socket.
     pub fn over(stream: impl Into<OwnedFd>) -> Client {
-        Client { stream: stream.into().into(), time_max: None, dialogue: Dialogue::new("the service") }
+        let dialogue = Dialogue::new("the service");
+        Client { stream: stream.into().into(), patience: Patience::default(), dialogue }
     }
 
     /// Connects to the varlink service at this socket; the host itself is at [`path::socket`](crate::path::socket). A full queue is
@@ -54,13 +57,14 @@ impl Client {
     pub fn connect(path: &Path) -> Result<Client, Error> {
         let stream = connect::blocking_within(path, connect::CONNECT_WAIT)
             .map_err(|error| unreachable(path, &error))?;
-        Ok(Client { stream, time_max: None, dialogue: Dialogue::new(&path.display().to_string()) })
+        let dialogue = Dialogue::new(&path.display().to_string());
+        Ok(Client { stream, patience: Patience::default(), dialogue })
     }
 
-    /// The longest that each call waits until its answer is whole, and a call of many answers for each of them; `None` is for ever,
-    /// which it is at first.
+    /// The longest that each call waits until its answer is whole, and a call of many answers for each of them; `None` is for ever.
+    /// At first it is [`CALL_TIME`](super::CALL_TIME) for a call, and for ever for each of many answers.
     pub fn set_time_max(&mut self, time_max: Option<Duration>) {
-        self.time_max = time_max;
+        self.patience = Patience::said(time_max);
     }
 
     /// The longest answer that is taken, in bytes; 64 MiB at first.
@@ -83,7 +87,7 @@ impl Client {
     /// Calls a method, for instance `org.example.Greeter.Greet`. The parameters are an object, or null for none.
     pub fn call(&mut self, method: &str, parameters: Value) -> Result<Value, Error> {
         self.begin(method, &parameters, Wanted::One)?;
-        Ok(self.receive()?.parameters)
+        Ok(self.receive(Wanted::One)?.parameters)
     }
 
     /// Calls a method with parameters and an answer of the caller's types.
@@ -93,7 +97,7 @@ impl Client {
         parameters: &impl Serialize,
     ) -> Result<R, Error> {
         self.begin(method, parameters, Wanted::One)?;
-        typed(method, self.receive()?.parameters)
+        typed(method, self.receive(Wanted::One)?.parameters)
     }
 
     /// Calls a method that may answer more than once. Answers that are not taken to the last spoil the connection.
@@ -104,7 +108,7 @@ impl Client {
 
     fn begin(&mut self, method: &str, parameters: &impl Serialize, answers: Wanted) -> Result<(), Error> {
         let bytes = self.dialogue.ask(self.stream.as_fd(), method, parameters, answers)?;
-        let until = self.until();
+        let until = self.until(answers);
         let mut sent = 0;
         while sent < bytes.len() {
             let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
@@ -123,8 +127,8 @@ impl Client {
         Ok(())
     }
 
-    fn receive(&mut self) -> Result<Answer, Error> {
-        let until = self.until();
+    fn receive(&mut self, answers: Wanted) -> Result<Answer, Error> {
+        let until = self.until(answers);
         loop {
             if let Some(answer) = self.dialogue.take()? {
                 return Ok(answer);
@@ -141,8 +145,8 @@ impl Client {
         }
     }
 
-    fn until(&self) -> Option<Instant> {
-        self.time_max.and_then(|time_max| Instant::now().checked_add(time_max))
+    fn until(&self, answers: Wanted) -> Option<Instant> {
+        self.patience.time(answers).and_then(|time_max| Instant::now().checked_add(time_max))
     }
 
     fn wait(&mut self, what: PollFlags, until: Option<Instant>) -> Result<(), Error> {
@@ -174,7 +178,7 @@ impl Iterator for Answers<'_> {
         if self.ended {
             return None;
         }
-        let answer = self.client.receive();
+        let answer = self.client.receive(Wanted::Many);
         self.ended = !answer.as_ref().is_ok_and(|answer| answer.continues);
         Some(answer.map(|answer| answer.parameters))
     }

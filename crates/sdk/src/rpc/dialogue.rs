@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -16,6 +17,25 @@ use crate::pipe::{self, PipeClient, PipeType};
 
 /// The longest answer that is taken, unless the client says otherwise.
 pub(super) const ANSWER_MAX: usize = 64 * 1024 * 1024;
+
+/// How long a call waits for its answer, unless the client says otherwise: a service that hangs must not hang who asks it.
+pub const CALL_TIME: Duration = Duration::from_secs(60);
+
+/// How long a client waits.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Patience(Option<Option<Duration>>);
+
+impl Patience {
+    /// As the client says.
+    pub fn said(time_max: Option<Duration>) -> Patience {
+        Patience(Some(time_max))
+    }
+
+    /// For one answer of such a call. Those of a call of many come when something happens: there nothing is said for long.
+    pub fn time(self, answers: Answers) -> Option<Duration> {
+        self.0.unwrap_or((answers == Answers::One).then_some(CALL_TIME))
+    }
+}
 
 /// What a service says of itself (`org.varlink.service.GetInfo`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -75,7 +75,7 @@ mod tests;
 
 pub use client::{Answers, Client};
 pub use connection::End;
-pub use dialogue::Info;
+pub use dialogue::{CALL_TIME, Info};
 pub use frames::Descriptors;
 pub use server::{Limits, serve, serve_accepted, serve_stream, serve_with};
 pub use socket::{Caller, Identified, Socket};

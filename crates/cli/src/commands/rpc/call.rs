@@ -42,7 +42,7 @@ pub struct Args {
     /// Ask for all replies of a method that has more than one, a line each
     #[arg(long)]
     more: bool,
-    /// Give up when there is no reply for so long
+    /// Give up when there is no reply for so long; 1m if it is not given, and with --more never
     #[arg(long, value_name = "TIME", value_parser = time::parse_duration)]
     timeout: Option<Duration>,
 }
@@ -52,7 +52,9 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let tried = format!("call {} of {}", one_line(&args.method), one_line(&args.pipe));
     let arguments = arguments(&tried, &args.arguments)?;
     let mut client = open(context, &tried, &args.pipe, args.timeout)?;
-    client.set_time_max(args.timeout);
+    if args.timeout.is_some() {
+        client.set_time_max(args.timeout);
+    }
     let method = method(context, &tried, &mut client, args)?;
     let tried = format!("call {} of {}", one_line(&method), one_line(&args.pipe));
     let fail = |error| failed(context, &tried, error);

@@ -189,6 +189,30 @@ fn a_service_that_is_gone_is_said_to_be_so() {
 }
 
 #[test]
+fn a_call_without_a_time_of_its_own_is_given_up_and_one_of_many_answers_is_not() {
+    run(async {
+        let (client, server) = UnixStream::pair().expect("a pair");
+        let mut client = over(client);
+        let began = Instant::now();
+        let error = client.call(METHOD, Value::Null).await.expect_err("no answer");
+        assert!(error.to_string().contains("in time"), "{error}");
+        assert!(began.elapsed() >= CALL_TIME);
+        drop(server);
+
+        let (client, mut server) = UnixStream::pair().expect("a pair");
+        let mut client = over(client);
+        let answering = tokio::task::spawn_local(async move {
+            hear(&mut server).await.expect("a call");
+            tokio::time::sleep(100 * CALL_TIME).await;
+            say(&mut server, r#"{"parameters":{"late":true}}"#).await;
+        });
+        let mut answers = client.call_more(METHOD, Value::Null).await.expect("asked");
+        assert_eq!(answers.next().await.expect("an answer").expect("good")["late"], true);
+        answering.await.expect("no panic");
+    });
+}
+
+#[test]
 fn the_blocking_client_gives_up_in_time_too() {
     let (client, server) = std::os::unix::net::UnixStream::pair().expect("a pair");
     let mut client = Client::over(client);
