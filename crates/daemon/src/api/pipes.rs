@@ -275,6 +275,9 @@ fn settings<H: Host>(host: &H, tried: &str, said: pipe::Listen) -> Result<Option
     if said.rpc == Some(true) && kind == Kind::Message {
         return Err(invalid(tried, "varlink is spoken over a pipe of bytes, not of messages"));
     }
+    if said.rpc == Some(true) && direction != Direction::Duplex {
+        return Err(invalid(tried, "varlink is spoken both ways: `rpc` needs the direction duplex"));
+    }
     let access = match said.access {
         None => AccessList::default(),
         Some(texts) => host.access_list(&texts).map_err(|why| invalid(tried, &why))?,
