@@ -10,7 +10,9 @@ mod hygiene;
 mod keyring;
 mod load;
 mod machine;
+mod pipe;
 mod report;
+mod rpc;
 mod target;
 mod uring;
 
@@ -28,7 +30,7 @@ fn main() {
 
 /// One try by name.
 fn run(name: &str, arguments: &[String]) -> String {
-    let tries = [attempted, attacked, reported, loaded];
+    let tries = [attempted, attacked, piped, reported, loaded];
     tries.iter().find_map(|one| one(name, arguments)).unwrap_or_else(|| format!("no such try {name}"))
 }
 
@@ -85,6 +87,27 @@ fn attacked(name: &str, arguments: &[String]) -> Option<String> {
         "by-handle" => machine::by_handle(argument),
         "enter" => machine::enter(argument, second),
         "leave-group" => machine::leave_group(),
+        _ => return None,
+    })
+}
+
+/// Ends of named pipes.
+fn piped(name: &str, arguments: &[String]) -> Option<String> {
+    let (argument, second) = (word(arguments, 0), word(arguments, 1));
+    Some(match name {
+        "pipe-serve" => pipe::serve(arguments),
+        "pipe-open" => pipe::open(arguments),
+        "pipe-listen" => pipe::listen(arguments),
+        "pipe-share" => pipe::attack::share(argument),
+        "pipe-half" => pipe::attack::half(argument),
+        "pipe-whole" => pipe::attack::whole(argument),
+        "pipe-descriptors" => pipe::attack::descriptors(argument),
+        "pipe-flood" => pipe::attack::flood(arguments),
+        "pipe-hoard" => pipe::attack::hoard(arguments),
+        "pipe-reuse" => pipe::attack::reuse(argument, second),
+        "rpc-serve" => rpc::serve(argument),
+        "rpc-flood" => rpc::flood(argument, second),
+        "pipe-remove" => pipe::attack::remove(argument, second),
         _ => return None,
     })
 }
