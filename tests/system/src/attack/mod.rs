@@ -11,6 +11,7 @@
 mod conversation;
 mod neighbour;
 mod own;
+mod pipes;
 mod root;
 mod scenario;
 mod world;
@@ -26,7 +27,7 @@ use crate::skip;
 macro_rules! attacks {
     ($($(#[$doc:meta])* $name:ident: $about:literal, $known:expr, $way:expr;)*) => {
         #[allow(unused_imports)]
-        use crate::attack::{Attack, From, neighbour, own, root, scenario, scenarios, wall};
+        use crate::attack::{Attack, From, boundary, neighbour, own, pipes, root, scenario, scenarios, wall};
         /// This family's part of the table.
         pub const ALL: &[Attack] =
             &[$(Attack { name: stringify!($name), about: $about, known: &$known, way: $way }),*];
@@ -39,7 +40,7 @@ pub use scenario as scenarios;
 pub mod families;
 
 /// The table: every family by its name. One that is missing here fails its own tests.
-const FAMILIES: [(&str, &[Attack]); 12] = [
+const FAMILIES: [(&str, &[Attack]); 13] = [
     ("processes", families::processes::ALL),
     ("memory", families::memory::ALL),
     ("files", families::files::ALL),
@@ -51,6 +52,7 @@ const FAMILIES: [(&str, &[Attack]); 12] = [
     ("gains", families::gains::ALL),
     ("clients", families::clients::ALL),
     ("names", families::names::ALL),
+    ("pipes", families::pipes::ALL),
     ("resources", families::resources::ALL),
 ];
 
@@ -121,6 +123,11 @@ pub const fn wall(from: From, words: &'static [&'static str]) -> Way {
 /// A story that proves itself without session0.
 pub const fn scenario(story: fn(&Place) -> Outcome) -> Way {
     Way::Story(Proof::Bare, story)
+}
+
+/// A story about one of the walls that xp takes down.
+pub const fn boundary(story: fn(&Place) -> Outcome) -> Way {
+    Way::Story(Proof::Xp, story)
 }
 
 /// What came of an attack.

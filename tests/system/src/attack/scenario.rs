@@ -215,6 +215,9 @@ pub fn names_that_are_paths(place: &Place) -> Outcome {
             return Outcome::Succeeded(format!("a logon of {name:?} was begun"));
         }
     }
+    if let Some(how) = super::pipes::paths_as_names(world, &names[..7]) {
+        return Outcome::Succeeded(how);
+    }
     match above.exists() || PathBuf::from("/escaped").exists() {
         true => Outcome::Succeeded("a directory was made outside".into()),
         false => Outcome::Refused("none of them is a name".into()),
