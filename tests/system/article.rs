@@ -313,3 +313,29 @@ fn a14_there_is_no_user_interface_in_session_0_and_no_graphics_hardware() {
         host.s0(&["service", "status", "asks"]).out.contains("waiting for a user nobody can see")
     });
 }
+
+#[test]
+fn a20_services_and_programs_talk_by_named_pipes_and_rpc() {
+    if !needs_root("a20_services_and_programs_talk_by_named_pipes_and_rpc") {
+        return;
+    }
+    let World { host, users, .. } = vista();
+    let _alone = users.lock().unwrap_or_else(PoisonError::into_inner);
+    let s0 = host.visible_s0();
+    for name in ["alice", "bob"] {
+        let logon = host.logon(name, PASSWORD);
+        let (session, uid) = (host.session_of(name), host.uid_of(name));
+        let said = logon.shell(&format!("{s0} pipe connect hello"));
+        assert!(said.contains(&format!("hello, {name} of session {session}")), "who it is was told: {said}");
+        let said = logon.shell(&format!("{s0} rpc call greeter Greet '{{\"name\":\"you\"}}'"));
+        assert!(said.contains(&format!("Hello you, uid {uid} from session {session}")), "{said}");
+        // Nobody is told of a pipe's two ends by their programs' word, and nobody but the service serves it.
+        let said = logon.shell(&format!("{s0} pipe listen hello --once </dev/null; echo code-$?-"));
+        assert!(said.contains("code-3-") && said.contains("reserved"), "{said}");
+        leave(host, logon, name);
+    }
+    for service in ["hello", "greeter"] {
+        assert_eq!(host.state(service), "Running", "opening its pipe has started it");
+        assert!(!host.pids(service).is_empty(), "in Session 0");
+    }
+}

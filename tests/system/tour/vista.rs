@@ -22,6 +22,8 @@ const A10: Claim = claim("A10", "services always run in Session 0, whoever start
 const A13: Claim = claim("A13", "Session 0 is only for services; users are in Session 1 or higher");
 const A14: Claim =
     claim("A14", "no user interface in Session 0: no display, no graphics hardware, nobody to answer");
+const A20: Claim =
+    claim("A20", "services and programs talk by named pipes and RPC, and each knows who the other is");
 
 /// Shows the claims.
 pub fn tour() {
@@ -43,6 +45,11 @@ pub fn tour() {
     });
     A13.s0(host, &["session", "run", "0", "--", "sh"], |run| run.code == 1 && run.err.contains("no user"));
     hardware(host);
+    A20.typed(host, &alice, "s0 pipe connect hello", |said| said.contains("hello, alice of session 1"));
+    A20.typed(host, &bob, "s0 rpc call greeter Greet '{\"name\":\"you\"}'", |said| {
+        said.contains("Hello you") && said.contains("from session 2")
+    });
+    A20.s0(host, &["pipe", "list"], |run| ["hello", "greeter"].iter().all(|name| run.out.contains(name)));
     drop((alice, bob));
 }
 
