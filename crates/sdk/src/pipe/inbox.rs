@@ -16,8 +16,16 @@ pub(super) const FRAGMENT_MAX: usize = (FOLLOWS - 1) as usize;
 const AHEAD: usize = 16 * 1024;
 /// From this on a message is read where it belongs; below, reading ahead is cheaper than another call.
 const DIRECT: usize = 4096;
-/// A message's room grows with what has come, by this much at once: who only says that much comes costs no memory.
+/// From this length on, where one is expected, a message is read with its header, where it will belong; below, the call that takes both
+/// costs more than copying.
+const UNKNOWN: usize = 8 * 1024;
+/// As much of a message that is not known yet is read where it will belong. What turns out to be the next one's is moved.
+/// As much may be held ready for a message by one who waits for it.
+const UNKNOWN_MAX: usize = 64 * 1024;
+/// A message's room at first; it grows with what has come, [`GROWTH_FACTOR`] times: who only says that much comes costs no memory.
 const GROWTH: usize = 256 * 1024;
+/// Few steps to a large message, and little to be moved in them.
+const GROWTH_FACTOR: usize = 4;
 /// Descriptors that may wait to be taken, as many as one write can bring; what comes beyond is closed.
 const DESCRIPTORS_MAX: usize = 253;
 
@@ -55,7 +63,7 @@ pub(super) fn slices<'a>(first: &'a mut [u8], then: &'a mut [u8]) -> [IoSliceMut
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a message may be longer than the buffer: `rest` says so"]
 pub struct Read {
-    /// The bytes that are in the buffer now.
+    /// The bytes that are in the buffer now. What the buffer had behind them may be written over.
     pub bytes: usize,
     /// Whether there is more.
     pub rest: Rest,
@@ -113,6 +121,10 @@ pub(super) struct Inbox {
     left: usize,
     /// Whether another fragment follows the current one.
     follows: bool,
+    /// The length of the last fragment.
+    last: usize,
+    /// The lesser of the last two lengths: the next one may be as long. Where small and large ones take turns a large one is not expected.
+    expected: usize,
     /// Whether a message has begun.
     open: bool,
     /// All bytes that ever came.
@@ -135,6 +147,8 @@ impl Inbox {
             served: 0,
             left: 0,
             follows: false,
+            last: 0,
+            expected: 0,
             open: false,
             received: end as u64,
             descriptors: descriptors.into_iter().map(|descriptor| (last, descriptor)).collect(),
@@ -197,6 +211,9 @@ impl Inbox {
         let count = self.buffered().min(to.len());
         to[..count].copy_from_slice(&self.ahead[self.start..self.start + count]);
         self.start += count;
+        if self.buffered() == 0 && self.ahead.len() > AHEAD {
+            (self.ahead, self.start, self.end) = (Vec::new(), 0, 0);
+        }
         count
     }
 
@@ -240,7 +257,8 @@ impl Inbox {
             if self.holds() > 0 {
                 return Ok(Read { bytes: count, rest: Rest::More });
             }
-            let error = match self.position(source) {
+            let begun = self.begin(source, &mut to[count..]).map(|more| count += more);
+            let error = match begun.and_then(|()| self.position(source)) {
                 Ok(Position::End) => return Ok(Read { bytes: count, rest: Rest::Whole }),
                 Ok(Position::Inside) if count == to.len() => {
                     return Ok(Read { bytes: count, rest: Rest::More });
@@ -259,9 +277,20 @@ impl Inbox {
         }
     }
 
+    /// As [`Inbox::read`], for who cannot wait here. What has come of a message is kept on an error, and added to.
+    pub(super) fn read_on(&mut self, source: &mut impl Source, to: &mut [u8]) -> Result<Read, Errno> {
+        if self.holds() == 0 {
+            return self.read(source, to);
+        }
+        // What `read` puts back and copies out again would be all of it, each time.
+        let gathered = self.gather(source, to.len())?;
+        Ok(self.give(to, gathered))
+    }
+
     /// Brings together the current message, at most so many bytes of it. On an error what has come is kept, so that it may be called again.
     pub(super) fn gather(&mut self, source: &mut impl Source, most: usize) -> Result<Gathered, Errno> {
         loop {
+            self.begin_held(source, most.saturating_sub(self.holds()))?;
             let have = self.holds();
             match self.position(source)? {
                 Position::End => {
@@ -281,6 +310,10 @@ impl Inbox {
         let mut message = std::mem::take(&mut self.held);
         message.truncate(std::mem::take(&mut self.held_end));
         message.drain(..std::mem::take(&mut self.served));
+        // A small one that came where a large one was expected does not keep its room.
+        if message.len() < message.capacity() / 2 {
+            message.shrink_to_fit();
+        }
         message
     }
 
@@ -338,59 +371,124 @@ impl Inbox {
             }
             let mut header = [0; HEADER];
             self.copy(&mut header);
-            let header = u32::from_le_bytes(header);
-            if header == FOLLOWS {
-                // Nothing, and more to come: as long as somebody writes that, nobody who reads a message would ever come back. It stays.
+            if let Err(error) = self.enter(header) {
                 self.start -= HEADER;
-                return Err(Errno::PROTO);
+                return Err(error);
             }
-            self.left = (header & !FOLLOWS) as usize;
-            self.follows = header & FOLLOWS != 0;
-            self.open = true;
         }
+    }
+
+    /// Goes into the fragment that a header begins. Not into one of nothing that goes on: as long as somebody writes such, nobody who
+    /// reads a message would ever come back. Its header is to stay where it was.
+    fn enter(&mut self, header: [u8; HEADER]) -> Result<(), Errno> {
+        let header = u32::from_le_bytes(header);
+        if header == FOLLOWS {
+            return Err(Errno::PROTO);
+        }
+        self.left = (header & !FOLLOWS) as usize;
+        self.follows = header & FOLLOWS != 0;
+        self.expected = self.left.min(self.last);
+        self.last = self.left;
+        self.open = true;
+        Ok(())
+    }
+
+    /// How much of the next fragment is read where it belongs before its header is known: nothing if one is not begun here, if something was
+    /// read ahead, or if a small one is expected.
+    fn unknown(&self, room: usize) -> usize {
+        let between = self.left == 0 && (self.follows || !self.open);
+        let most = self.expected.min(room).min(UNKNOWN_MAX);
+        if between && self.buffered() == 0 && most >= UNKNOWN { most } else { 0 }
+    }
+
+    /// Begins a fragment that is expected to be large, if there is one to begin: reads its header and, behind that, bytes of it where they
+    /// belong, in one call. What the message does not have of them is kept for the next one. How many it has.
+    fn begin(&mut self, source: &mut impl Source, to: &mut [u8]) -> Result<usize, Errno> {
+        let most = self.unknown(to.len());
+        if most == 0 {
+            return Ok(0);
+        }
+        let mut header = [0; HEADER];
+        let to = &mut to[..most];
+        let count = Self::receive(source, &mut header, to, &mut self.received, &mut self.descriptors)?;
+        let Some(body) = count.checked_sub(HEADER) else {
+            self.keep(&header[..count]);
+            return Ok(0);
+        };
+        if let Err(error) = self.enter(header) {
+            self.keep(&[&header, &to[..body]].concat());
+            return Err(error);
+        }
+        let count = body.min(self.left);
+        self.left -= count;
+        self.keep(&to[count..body]);
+        Ok(count)
+    }
+
+    /// The same, to what is held.
+    fn begin_held(&mut self, source: &mut impl Source, most: usize) -> Result<(), Errno> {
+        let most = self.unknown(most);
+        if most == 0 {
+            return Ok(());
+        }
+        let end = self.held_end + most;
+        self.make_room(end);
+        let mut held = std::mem::take(&mut self.held);
+        let result = self.begin(source, &mut held[self.held_end..end]);
+        self.held = held;
+        self.held_end += *result.as_ref().unwrap_or(&0);
+        result.map(drop)
+    }
+
+    /// Keeps what came too early, where nothing else was read ahead.
+    fn keep(&mut self, bytes: &[u8]) {
+        if self.ahead.len() < bytes.len() {
+            self.ahead.resize(bytes.len(), 0);
+        }
+        self.ahead[..bytes.len()].copy_from_slice(bytes);
+        (self.start, self.end) = (0, bytes.len());
     }
 
     /// Bytes of the current fragment: what was read ahead, or else from the stream, once.
     fn body(&mut self, source: &mut impl Source, to: &mut [u8]) -> Result<usize, Errno> {
         let most = self.left.min(to.len());
-        if self.buffered() == 0 && most < DIRECT {
+        // Behind the end of a large message the next one is large, and is not read ahead.
+        let end_of_large = most == self.left && self.expected >= UNKNOWN;
+        if self.buffered() == 0 && most < DIRECT && !end_of_large {
             self.fill(source)?;
         }
         let count = if self.buffered() > 0 {
             self.copy(&mut to[..most])
         } else {
-            self.direct(source, &mut to[..most])?
+            let to = &mut to[..most];
+            Self::receive(source, to, &mut [], &mut self.received, &mut self.descriptors)?
         };
         self.left -= count;
         Ok(count)
     }
 
-    /// Reads where the bytes belong, and the header behind them if they end the fragment.
-    fn direct(&mut self, source: &mut impl Source, to: &mut [u8]) -> Result<usize, Errno> {
-        self.start = 0;
-        self.end = 0;
-        if self.ahead.len() < AHEAD {
-            self.ahead.resize(AHEAD, 0);
-        }
-        let behind = if to.len() == self.left { HEADER } else { 0 };
-        let then = &mut self.ahead[..behind];
-        let count = Self::receive(source, to, then, &mut self.received, &mut self.descriptors)?;
-        self.end = count.saturating_sub(to.len());
-        Ok(count.min(to.len()))
-    }
-
     /// Adds bytes of the current fragment to what is held, once, and at most so many.
     fn hold(&mut self, source: &mut impl Source, most: usize) -> Result<(), Errno> {
-        let end = self.held_end + self.left.min(most).min(GROWTH);
-        let mut held = std::mem::take(&mut self.held);
-        // Room that was made once is not made again, however little comes at a time.
-        if held.len() < end {
-            held.resize(end, 0);
+        let wanted = self.held_end + self.left.min(most);
+        // Room that was made once is filled before more is made, however little comes at a time.
+        if self.held.len() == self.held_end {
+            self.make_room(wanted.min(GROWTH.max(self.held_end * GROWTH_FACTOR)));
         }
+        let end = wanted.min(self.held.len());
+        let mut held = std::mem::take(&mut self.held);
         let result = self.body(source, &mut held[self.held_end..end]);
         self.held = held;
         self.held_end += *result.as_ref().unwrap_or(&0);
         result.map(drop)
+    }
+
+    /// Room for what is held, of this length at least. Large new room is zero by the kernel's pages, which nobody touches before bytes come.
+    fn make_room(&mut self, length: usize) {
+        if self.held.len() < length {
+            let mut room = vec![0; length];
+            room[..self.held_end].copy_from_slice(&self.held[..self.held_end]);
+            self.held = room;
+        }
     }
 
     /// Looks without waiting; `source` must not wait. `in_kernel` is what has come and was not received, and `look` copies from there.

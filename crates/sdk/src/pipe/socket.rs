@@ -92,8 +92,8 @@ pub(super) fn look(socket: BorrowedFd<'_>, to: &mut [u8]) -> Result<usize, Errno
     retry_on_intr(|| recv(socket, &mut *to, flags)).map(|(count, _)| count)
 }
 
-/// Up to here one slice that is copied together is cheaper than a call that takes two.
-const COPIED_MAX: usize = 512;
+/// Up to here one slice that is copied together is cheaper than a call that takes two, by 0.2 µs at 1 and 2 KiB.
+const COPIED_MAX: usize = 2 * 1024;
 
 /// Sends once; the descriptors go with the first byte.
 pub(super) fn send_once(

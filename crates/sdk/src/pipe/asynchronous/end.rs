@@ -296,10 +296,7 @@ impl Pipe {
     async fn read_locked(&self, to: &mut [u8]) -> Result<Read, Error> {
         loop {
             let result = match (self.facts.framing(), self.facts.read_mode()) {
-                (Framing::Messages, ReadMode::Message) => {
-                    let mut inbox = self.inbox();
-                    inbox.gather(&mut self.source(), to.len()).map(|gathered| inbox.give(to, gathered))
-                }
+                (Framing::Messages, ReadMode::Message) => self.inbox().read_on(&mut self.source(), to),
                 _ => self.stream_read(to).map(whole),
             };
             match result {

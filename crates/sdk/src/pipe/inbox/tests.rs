@@ -7,12 +7,14 @@ struct Pieces {
     pieces: VecDeque<Vec<u8>>,
     hesitant: bool,
     hesitated: bool,
+    /// How often it was asked.
+    calls: usize,
 }
 
 impl Pieces {
     fn new(pieces: impl IntoIterator<Item = Vec<u8>>, hesitant: bool) -> Pieces {
         let pieces = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
-        Pieces { pieces, hesitant, hesitated: false }
+        Pieces { pieces, hesitant, hesitated: false, calls: 0 }
     }
 
     /// The bytes cut where the mask has a one.
@@ -31,6 +33,7 @@ impl Pieces {
 impl Source for Pieces {
     fn receive(&mut self, first: &mut [u8], then: &mut [u8], _: &mut Vec<OwnedFd>) -> Result<usize, Errno> {
         assert!(!first.is_empty(), "nothing is asked for");
+        self.calls += 1;
         self.hesitated = self.hesitant && !self.hesitated;
         if self.hesitated {
             return Err(Errno::AGAIN);
@@ -81,6 +84,8 @@ enum Way {
     Parts(usize),
     /// As [`Way::Parts`], by gathering.
     Gathered(usize),
+    /// As [`Way::Parts`], adding to what has come.
+    On(usize),
     Whole,
 }
 
@@ -98,10 +103,11 @@ fn messages(source: &mut Pieces, way: Way) -> Vec<Vec<u8>> {
                 }
                 Err(_) => return found,
             },
-            Way::Parts(size) | Way::Gathered(size) => {
+            Way::Parts(size) | Way::Gathered(size) | Way::On(size) => {
                 let mut buffer = vec![0; size];
                 let read = match way {
                     Way::Parts(_) => again(|| inbox.read(source, &mut buffer)),
+                    Way::On(_) => again(|| inbox.read_on(source, &mut buffer)),
                     _ => again(|| inbox.gather(source, size)).map(|done| inbox.give(&mut buffer, done)),
                 };
                 let Ok(read) = read else { return found };
@@ -131,7 +137,7 @@ fn through(source: &mut Pieces, size: usize) -> Vec<u8> {
     found
 }
 
-const WAYS: [Way; 7] = [
+const WAYS: [Way; 10] = [
     Way::Whole,
     Way::Parts(1),
     Way::Parts(2),
@@ -139,6 +145,9 @@ const WAYS: [Way; 7] = [
     Way::Gathered(1),
     Way::Gathered(2),
     Way::Gathered(100),
+    Way::On(1),
+    Way::On(2),
+    Way::On(100),
 ];
 
 #[test]
@@ -169,9 +178,12 @@ fn every_split_of_every_short_input_gives_the_same_messages() {
 fn long_random_runs_give_what_was_written() {
     let mut random = Random(0x5e55_1000);
     for run in 0..60 {
+        let mut size = 0;
         let input: Vec<Vec<u8>> = (0..random.below(40))
             .map(|number| {
-                let size = [0, 1, 7, 4000, 5000, 20_000, 70_000][random.below(7)];
+                // One may be as long as the one before, so that it is expected.
+                let sizes = [0, 1, 7, 4000, 8191, 9000, 20_000, 70_000, size, size, size, size];
+                size = sizes[random.below(sizes.len())];
                 vec![u8::try_from(number).expect("few"); size]
             })
             .collect();
@@ -185,7 +197,7 @@ fn long_random_runs_give_what_was_written() {
             rest = behind;
         }
         let size = 1 + random.below(100_000);
-        for way in [Way::Whole, Way::Parts(size), Way::Gathered(size)] {
+        for way in [Way::Whole, Way::Parts(size), Way::Gathered(size), Way::On(size)] {
             let found = messages(&mut Pieces::new(pieces.clone(), run % 2 == 0), way);
             assert!(found == input, "run {run}, {way:?}");
         }
@@ -213,6 +225,109 @@ fn garbage_never_panics_and_takes_no_more_room_than_has_come() {
             }
         }
     }
+}
+
+#[test]
+fn messages_as_long_as_the_two_before_take_one_call_each_and_are_not_copied() {
+    let input = [1, 2, 3, 4].map(|number| vec![number; 60_000]);
+    let pieces = input.each_ref().map(|message| encoded(std::slice::from_ref(message), FRAGMENT_MAX));
+    for whole in [false, true] {
+        let mut source = Pieces::new(pieces.clone(), false);
+        let mut inbox = Inbox::new(Vec::new(), Vec::new());
+        let mut buffer = vec![0; 60_000];
+        for (number, message) in input.iter().enumerate() {
+            let before = source.calls;
+            match whole {
+                true => {
+                    assert_eq!(inbox.gather(&mut source, usize::MAX), Ok(Gathered::Whole));
+                    assert!(inbox.take() == *message);
+                }
+                false => {
+                    let read = inbox.read(&mut source, &mut buffer);
+                    assert_eq!(read, Ok(Read { bytes: 60_000, rest: Rest::Whole }));
+                    assert!(buffer == *message);
+                }
+            }
+            // The first two are a surprise.
+            assert!(number < 2 || source.calls == before + 1, "{} calls", source.calls - before);
+            assert_eq!(inbox.buffered(), 0);
+        }
+    }
+}
+
+#[test]
+fn what_comes_instead_of_a_large_message_is_kept_and_its_room_is_given_back() {
+    let small: Vec<Vec<u8>> = (0..200u8).map(|number| vec![number; usize::from(number) * 7]).collect();
+    for whole in [false, true] {
+        let large = vec![9; 70_000];
+        let pieces = [encoded(&[large.clone(), large.clone()], FRAGMENT_MAX), encoded(&small, FRAGMENT_MAX)];
+        let mut source = Pieces::new(pieces, false);
+        let mut inbox = Inbox::new(Vec::new(), Vec::new());
+        let mut buffer = vec![0; 200_000];
+        let mut next = |inbox: &mut Inbox, source: &mut Pieces| match whole {
+            true => {
+                assert_eq!(inbox.gather(source, usize::MAX), Ok(Gathered::Whole));
+                let message = inbox.take();
+                assert!(message.capacity() <= 2 * message.len(), "{}", message.capacity());
+                message
+            }
+            false => {
+                let read = inbox.read(source, &mut buffer).expect("a message");
+                assert_eq!(read.rest, Rest::Whole);
+                buffer[..read.bytes].to_vec()
+            }
+        };
+        for _ in 0..2 {
+            assert!(next(&mut inbox, &mut source) == large);
+        }
+        let mut most = 0;
+        for message in &small {
+            assert_eq!(next(&mut inbox, &mut source), *message);
+            most = most.max(inbox.ahead.len());
+        }
+        assert!(most > AHEAD && most <= UNKNOWN_MAX, "{most} bytes were read ahead");
+        assert!(inbox.ahead.capacity() <= AHEAD, "{}", inbox.ahead.capacity());
+    }
+}
+
+/// A source with one descriptor, which comes with the last bytes.
+struct Passing(Pieces, Option<OwnedFd>);
+
+impl Source for Passing {
+    fn receive(&mut self, first: &mut [u8], then: &mut [u8], to: &mut Vec<OwnedFd>) -> Result<usize, Errno> {
+        let count = self.0.receive(first, then, to)?;
+        to.extend(self.0.pieces.is_empty().then(|| self.1.take()).flatten());
+        Ok(count)
+    }
+}
+
+#[test]
+fn a_descriptor_behind_a_large_message_stays_until_its_own_is_read() {
+    let large = encoded(&[vec![1; 20_000], vec![1; 20_000]], FRAGMENT_MAX);
+    // The last message comes in the room of the one before it, which is shorter than was expected.
+    let behind = encoded(&[vec![2; 9000], vec![3; 10]], FRAGMENT_MAX);
+    let descriptor = std::fs::File::open("/dev/null").expect("open").into();
+    let mut source = Passing(Pieces::new([large, behind], false), Some(descriptor));
+    let mut inbox = Inbox::new(Vec::new(), Vec::new());
+    let mut buffer = vec![0; 70_000];
+    for (length, come) in [(20_000, 0), (20_000, 0), (9000, 0), (10, 1)] {
+        assert_eq!(inbox.read(&mut source, &mut buffer), Ok(Read { bytes: length, rest: Rest::Whole }));
+        assert_eq!(inbox.take_descriptors().len(), come, "after {length} bytes");
+    }
+}
+
+#[test]
+fn a_messages_room_is_a_few_times_what_has_come_of_it_at_most() {
+    const PIECE: usize = 10_000;
+    let mut bytes = header(50_000_000, true).to_vec();
+    bytes.resize(100 * PIECE, 7);
+    let mut source = Pieces::new(bytes.chunks(PIECE).map(<[u8]>::to_vec), true);
+    let mut inbox = Inbox::new(Vec::new(), Vec::new());
+    while let Err(Errno::AGAIN) = inbox.gather(&mut source, usize::MAX) {
+        let most = GROWTH.max(GROWTH_FACTOR * inbox.holds());
+        assert!(inbox.held.capacity() <= most, "{} for {}", inbox.held.capacity(), inbox.holds());
+    }
+    assert_eq!(inbox.holds(), bytes.len() - HEADER);
 }
 
 #[test]
@@ -250,4 +365,22 @@ fn fragments_of_nothing_that_go_on_are_refused_at_once_and_for_good() {
         assert_eq!(inbox.read_through(&mut source, &mut [0; 10]), Err(Errno::PROTO));
     }
     assert_eq!(source.pieces.len(), 999, "no more than the first was read");
+}
+
+#[test]
+fn they_are_refused_where_a_large_message_is_expected_too() {
+    let large = vec![3; 20_000];
+    let mut pieces: Vec<Vec<u8>> =
+        (0..3).map(|_| encoded(std::slice::from_ref(&large), FRAGMENT_MAX)).collect();
+    pieces.push([&header(0, false)[..], b"behind it"].concat());
+    let mut source = Pieces::new(pieces, false);
+    let mut inbox = Inbox::new(Vec::new(), Vec::new());
+    let mut buffer = vec![0; 30_000];
+    for _ in 0..3 {
+        assert_eq!(inbox.read(&mut source, &mut buffer), Ok(Read { bytes: 20_000, rest: Rest::Whole }));
+    }
+    for _ in 0..3 {
+        assert_eq!(inbox.read(&mut source, &mut buffer).unwrap_err(), Errno::PROTO);
+        assert_eq!(inbox.gather(&mut source, usize::MAX), Err(Errno::PROTO));
+    }
 }
