@@ -62,7 +62,7 @@ impl Store {
             return descriptor;
         }
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        // Three quarters of what may be open are for pipes, as the daemon counts them.
+        // Of what may be open the daemon counts five eighths for pipes.
         let quarter = limit.and_then(|limit| i32::try_from(limit / 4).ok()).unwrap_or(ASIDE);
         rustix::io::fcntl_dupfd_cloexec(&descriptor, quarter.min(ASIDE)).unwrap_or(descriptor)
     }

@@ -91,7 +91,7 @@ pub(super) fn measure(options: &Options, root: &Path) -> Outcome<()> {
 /// few, as the host has others, and a round number.
 fn room_for_pipes() -> usize {
     let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
-    let pipes = usize::try_from(most.unwrap_or(u64::MAX) / 8 * 3).unwrap_or(usize::MAX);
+    let pipes = usize::try_from(most.unwrap_or(u64::MAX) / 16 * 5).unwrap_or(usize::MAX);
     pipes.saturating_sub(100) / 100 * 100
 }
 
