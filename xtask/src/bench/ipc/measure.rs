@@ -139,6 +139,8 @@ fn beside(bench: &Bench, program: &Program, name: &str, crowd: Crowd, figures: &
     many.fill(program, crowd)?;
     sleep(CALM);
     let after = many.memory()?;
+    // Where two processes land decides more than ten thousand pipes do.
+    pin_everything(Pinned::Yes)?;
     for row in ROWS.iter().filter(|row| is_of(row, name)) {
         let what = row.id.split('-').next().unwrap_or_default();
         let (command, kind, of, count) = match what {
@@ -154,9 +156,9 @@ fn beside(bench: &Bench, program: &Program, name: &str, crowd: Crowd, figures: &
         let servers = [(OURS.to_owned(), many.address(kind, of)), (FEW.to_owned(), few.address(kind, of))];
         let arguments = format!("{command} --size 64 --count {count}");
         let arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
-        note(figures, row, &servers, program.measure(&arguments, &servers, Pinned::No));
+        note(figures, row, &servers, program.measure(&arguments, &servers, Pinned::Yes));
     }
-    Ok(())
+    pin_everything(Pinned::No)
 }
 
 /// KiB that a program keeps for all of them.

@@ -87,7 +87,7 @@ pub(super) fn measure(options: &Options, root: &Path) -> Outcome<()> {
     }
 }
 
-/// A served pipe is two descriptors in the daemon and two in init, and the host gives three quarters of what it may open to pipes. Less a
+/// A served pipe is two descriptors in the daemon and two in init, and the host gives five eighths of what it may open to pipes. Less a
 /// few, as the host has others, and a round number.
 fn room_for_pipes() -> usize {
     let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;

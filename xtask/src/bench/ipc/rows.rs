@@ -175,8 +175,8 @@ pub const ROWS: [Row; 34] = [
         "µs",
         MANY,
         ManyPipes,
-        "As the call to the host, on a host with 10 000 clients connected at 100 further pipes, in turns with a host of ten pipes. Not pinned; \
-         nor are the following.",
+        "As the call to the host, on a host with 10 000 clients connected at 100 further pipes, in turns with a host of ten pipes. Pinned, \
+         as are the following.",
     ),
     row(
         "version-named",
