@@ -84,7 +84,8 @@ fn squatters(world: &World) -> usize {
 #[test]
 fn opening_a_pipe_starts_its_service_and_every_client_waits_for_it() {
     let mut world = web();
-    let ids = [Wait::Not, Wait::Default, SECOND].map(|wait| world.open(user(BOB), "echo", wait));
+    let patient = Wait::For(Duration::from_secs(5));
+    let ids = [Wait::Not, Wait::Default, patient].map(|wait| world.open(user(BOB), "echo", wait));
     let wait = world.wait_for(user(BOB), "echo", Wait::Not);
     assert_eq!(world.launches(), Vec::<String>::new(), "it was launched for the first");
     world.launched("web");
@@ -161,19 +162,24 @@ fn a_service_that_cannot_start_at_all_is_said_at_once() {
 }
 
 #[test]
-fn a_service_that_does_not_serve_its_pipe_is_waited_for_as_long_as_it_may_take_to_start() {
+fn a_service_that_does_not_serve_its_pipe_is_waited_for_as_long_as_the_client_says_or_a_while() {
     let mut world = web();
     world.start("web");
     world.launched("web");
-    let (short, long) =
-        (world.open(user(BOB), "echo", SECOND), Wait::For(limit::START_WAIT + Duration::from_secs(1)));
-    let long = world.open(user(BOB), "echo", long);
-    world.pass(limit::START_WAIT - Duration::from_secs(1));
-    assert_eq!(world.waiting.len(), 2);
+    let not_served = Refusal::NotServed(name("web"));
+    let long = Wait::For(limit::PIPE_START_WAIT + Duration::from_secs(5));
+    let [short, default, not, long] =
+        [SECOND, Wait::Default, Wait::Not, long].map(|wait| world.open(user(BOB), "echo", wait));
     world.pass(Duration::from_secs(1));
-    assert_eq!(refused(&world, short), Refusal::TimedOut);
+    assert_eq!(refused(&world, short), not_served, "it said a second");
+    world.pass(limit::PIPE_START_WAIT - Duration::from_secs(2));
+    assert_eq!(world.waiting.len(), 3);
     world.pass(Duration::from_secs(1));
-    assert_eq!(refused(&world, long), Refusal::TimedOut, "the longer of the two counts");
+    for id in [default, not] {
+        assert_eq!(refused(&world, id), not_served);
+    }
+    world.pass(Duration::from_secs(5));
+    assert_eq!(refused(&world, long), not_served);
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn a_reserved_pipe_is_what_its_file_says() {
     let mut world = web(Opening::Nothing);
     let other = Settings { kind: Kind::Message, ..open_to_all(2) };
     let id = world.listen(service("web"), "echo", other, 1);
-    assert_eq!(refused(&world, id), Refusal::Differs);
+    assert_eq!(refused(&world, id), Refusal::Differs("type"));
     let no_list = Settings { access: AccessList::default(), ..open_to_all(2) };
     let id = world.listen(service("web"), "echo", no_list, 1);
     world.server(id);
@@ -115,9 +115,10 @@ fn the_first_server_decides_what_a_pipe_is() {
         Settings { access: AccessList::default(), ..open_to_all(2) },
         Settings::default(),
     ];
-    for settings in different {
+    let named = ["type", "direction", "instances", "default_timeout", "access", "instances"];
+    for (settings, what) in different.into_iter().zip(named) {
         let id = world.listen(user(ALICE), "echo", settings, 1);
-        assert_eq!(refused(&world, id), Refusal::Differs);
+        assert_eq!(refused(&world, id), Refusal::Differs(what));
     }
     let mut written_otherwise = open_to_all(2);
     written_otherwise.access.0[0].text = String::from("EVERYONE read write");

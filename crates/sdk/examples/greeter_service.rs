@@ -43,8 +43,10 @@ async fn serve() -> Result<(), session0::pipe::Error> {
     Err(rpc::serve(pipe, |_client| Greeter).await)
 }
 
-fn main() -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
-    runtime.block_on(serve()).map_err(|error| error.to_string())
+fn main() -> std::io::Result<std::process::ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if let Err(error) = runtime.block_on(serve()) {
+        eprintln!("error: {error}\nhint: {}", error.hint().unwrap_or("there is none"));
+    }
+    Ok(std::process::ExitCode::FAILURE)
 }

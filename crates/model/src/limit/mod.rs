@@ -145,6 +145,9 @@ pub const PIPE_ACCESS_TEXT_MAX: usize = 256;
 pub const PIPE_DEFAULT_TIMEOUT: Duration = Duration::from_millis(50);
 /// Time that a client of a pipe's socket waits for an instance: it cannot say how long it wants to, and cannot be told why not.
 pub const PIPE_SOCKET_WAIT: Duration = Duration::from_secs(30);
+/// Time that a client who says nothing of waiting gives a service which opening the pipe starts; a shorter start time of the service's
+/// counts. Longer than most services take, shorter than clients think the host hangs.
+pub const PIPE_START_WAIT: Duration = Duration::from_secs(20);
 /// A server that does not say within this what instances it has, after a new daemon asked, is taken to have none that listens.
 pub const PIPE_RECOUNT_WAIT: Duration = Duration::from_secs(10);
 /// Names of pipes whose last alarm is remembered; of those there are more of, the oldest is forgotten.

@@ -178,10 +178,26 @@ fn wanted(pipe: Option<&Pipe>, wish: Option<Settings>) -> Result<Arc<Settings>, 
     if reserved && wish.access.0.is_empty() {
         wish.access = pipe.settings.access.clone();
     }
-    match wish == *pipe.settings {
-        true => Ok(pipe.settings.clone()),
-        false => Err(Refusal::Differs),
+    match difference(&wish, &pipe.settings) {
+        None => Ok(pipe.settings.clone()),
+        Some(what) => Err(Refusal::Differs(what)),
     }
+}
+
+/// The first thing in which they are not the same, as service files call it.
+fn difference(one: &Settings, other: &Settings) -> Option<&'static str> {
+    let differs = [
+        ("type", one.kind != other.kind),
+        ("direction", one.direction != other.direction),
+        ("instances", one.instances_max != other.instances_max),
+        ("default_timeout", one.default_timeout != other.default_timeout),
+        ("buffer", one.buffer != other.buffer),
+        ("access", one.access != other.access),
+        ("refuse_outside", one.refuse_outside != other.refuse_outside),
+        ("descriptors", one.descriptors != other.descriptors),
+        ("rpc", one.rpc != other.rpc),
+    ];
+    differs.into_iter().find_map(|(what, differs)| differs.then_some(what))
 }
 
 fn invalid(reason: &str) -> Refusal {

@@ -74,21 +74,22 @@ impl System {
         if pipe.waiters.len() >= limit::PIPE_WAITERS_MAX || own >= limit::PIPE_WAITERS_PER_UID_MAX {
             return Err(no(Refusal::TooManyWaiters));
         }
-        let own = match wait {
-            Wait::Not => Duration::ZERO,
-            Wait::Default => pipe.settings.default_timeout.0,
-            Wait::For(span) => span,
-        };
+        // Who says how long he waits waits so long; who does not gives a service time to start, and a server time to count.
         let least = match pipe.starts() {
-            Some(reserved) if !pipe.served() => reserved.start_wait,
+            Some(reserved) if !pipe.served() => reserved.start_wait.min(limit::PIPE_START_WAIT),
             _ if pipe.recounting > 0 => limit::PIPE_RECOUNT_WAIT,
             _ => Duration::ZERO,
+        };
+        let time = match wait {
+            Wait::Not => least,
+            Wait::Default => pipe.settings.default_timeout.0.max(least),
+            Wait::For(span) => span,
         };
         if !pipe.served() {
             self.call_service(turn, name)?;
         }
         let patience = if wait == Wait::Not { Patience::None } else { Patience::Some };
-        let deadline = turn.now + own.max(least);
+        let deadline = turn.now + time;
         self.pipes.add_waiter(name, Waiter { id, caller: caller.clone(), want, patience, deadline });
         Ok(None)
     }

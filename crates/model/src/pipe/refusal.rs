@@ -27,8 +27,10 @@ pub enum Refusal {
     TimedOut,
     /// 230: it does not go the way that was asked for.
     WrongDirection,
-    /// 5: it is served as something else (type, direction, maximum, access differ).
-    Differs,
+    /// 5: it is served, or declared, with another one of these.
+    Differs(&'static str),
+    /// 121: the service that is to serve it was started, or runs, and has not served it in time.
+    NotServed(ServiceName),
     /// 1053 and others: its service could not be started, and why.
     ServiceFailed {
         /// Which.
@@ -54,9 +56,9 @@ impl Refusal {
             | Refusal::Reserved(_)
             | Refusal::Foreign
             | Refusal::NotFirst
-            | Refusal::Differs => 5,
+            | Refusal::Differs(_) => 5,
             Refusal::Busy | Refusal::InstancesFull => 231,
-            Refusal::TimedOut => 121,
+            Refusal::TimedOut | Refusal::NotServed(_) => 121,
             Refusal::WrongDirection => 230,
             Refusal::ServiceFailed { code, .. } => *code,
             Refusal::TooManyPipes | Refusal::TooManyWaiters => 1450,

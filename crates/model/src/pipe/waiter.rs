@@ -240,7 +240,8 @@ impl System {
             match due {
                 Due::Answer(id) => {
                     if let Some((name, _)) = self.pipes.take_waiter(id) {
-                        self.refuse(turn, &name, id, no(Refusal::TimedOut));
+                        let refusal = self.late(&name);
+                        self.refuse(turn, &name, id, no(refusal));
                     }
                 }
                 Due::Count(server) => {
@@ -252,6 +253,13 @@ impl System {
                 }
             }
         }
+    }
+
+    /// Why a client has waited in vain.
+    fn late(&self, name: &PipeName) -> Refusal {
+        let pipe = self.pipes.table.get(name).filter(|pipe| !pipe.served());
+        let service = pipe.and_then(|pipe| pipe.starts()).map(|reserved| reserved.service.clone());
+        service.map_or(Refusal::TimedOut, Refusal::NotServed)
     }
 
     /// A socket in every session for a name that is served, or whose opening starts a service.

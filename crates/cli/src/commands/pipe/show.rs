@@ -61,7 +61,7 @@ fn text(context: &Context, pipe: &PipeStatus, now: i64) -> String {
         pipe.refuse_outside.then(|| "programs outside every session are refused".to_owned()),
     );
     page.row("patience", format!("clients wait {} unless they say otherwise", wait(pipe.default_timeout_ms)));
-    page.some("socket", pipe.socket.as_deref().map(describe::one_line));
+    page.some("socket", pipe.socket.as_deref().map(|inside| socket(context, inside)));
     let describing = || {
         let name = describe::one_line(&pipe.name);
         format!("varlink: `s0 {}rpc describe {name}` shows it", context.root.flag())
@@ -70,6 +70,19 @@ fn text(context: &Context, pipe: &PipeStatus, now: i64) -> String {
     page.row("opened", format!("{}, {} refused", count(pipe.opened, "time"), count(pipe.refused, "client")));
     rows(&mut page, "clients", clients(output, pipe, now));
     page.text()
+}
+
+/// Where it is in every session, and where it is for who asks from outside.
+fn socket(context: &Context, inside: &str) -> String {
+    let name = inside.rsplit('/').next().unwrap_or_default();
+    let here = context.socket.with_file_name("pipe").join(name);
+    let inside = describe::one_line(inside);
+    match here.to_str() {
+        Some(here) if here != inside => {
+            format!("{inside} in every session, {} outside", describe::one_line(here))
+        }
+        _ => inside,
+    }
 }
 
 /// Several lines of which the first has the word.

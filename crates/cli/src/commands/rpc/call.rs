@@ -42,7 +42,8 @@ pub struct Args {
     /// Ask for all replies of a method that has more than one, a line each
     #[arg(long)]
     more: bool,
-    /// Give up when there is no reply for so long; 1m if it is not given, and with --more never
+    /// Give up when there is no free instance, or no reply, for so long; 1m if it is not given, and with --more no reply is waited for as
+    /// long as it takes
     #[arg(long, value_name = "TIME", value_parser = time::parse_duration)]
     timeout: Option<Duration>,
 }
@@ -57,7 +58,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     }
     let method = method(context, &tried, &mut client, args)?;
     let tried = format!("call {} of {}", one_line(&method), one_line(&args.pipe));
-    let fail = |error| failed(context, &tried, error);
+    let fail = |error| failed(context, &tried, &args.pipe, error);
     let output = &context.output;
     if args.more {
         for reply in client.call_more(&method, arguments).map_err(fail)? {
@@ -96,7 +97,7 @@ fn method(context: &Context, tried: &str, client: &mut Client, args: &Args) -> R
     if args.method.contains('.') {
         return Ok(args.method.clone());
     }
-    let fail = |error| failed(context, tried, error);
+    let fail = |error| failed(context, tried, &args.pipe, error);
     let mut found = Vec::new();
     for interface in interfaces(client).map_err(fail)? {
         if varlink::has_method(&client.describe(&interface).map_err(fail)?, &args.method) {
@@ -116,9 +117,13 @@ fn method(context: &Context, tried: &str, client: &mut Client, args: &Args) -> R
 }
 
 /// Errors that the service replied are said here; others are left to be said.
-fn failed(context: &Context, tried: &str, error: Error) -> Failure {
-    let failure = failure(tried, &error);
+fn failed(context: &Context, tried: &str, pipe: &str, error: Error) -> Failure {
+    let mut failure = failure(tried, &error);
     let Some(refused) = error.refused() else { return failure };
+    if refused.name.starts_with("org.varlink.service.") {
+        let flag = context.root.flag();
+        failure = failure.hint(format!("`s0 {flag}rpc describe {}` shows what it has", one_line(pipe)));
+    }
     if context.output.json {
         note(&error_json(&failure, refused));
     } else {

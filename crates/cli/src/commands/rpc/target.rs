@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use session0::Error;
 use session0::pipe::{Access, Code, PipeClient};
-use session0::rpc::Client;
+use session0::rpc::{CALL_TIME, Client};
 
 use crate::commands::pipe::show::all;
 use crate::context::Context;
@@ -16,7 +16,8 @@ pub const HOST: &str = "host";
 /// Every service answers to this, and nobody looks for it.
 pub const COMMON: &str = "org.varlink.service";
 
-/// Connects to the host's own interfaces, or opens the pipe and waits so long for a free instance.
+/// Connects to the host's own interfaces, or opens the pipe and waits so long for a free instance; as long as for an answer if nothing
+/// is said.
 pub fn open(context: &Context, tried: &str, pipe: &str, wait: Option<Duration>) -> Result<Client, Failure> {
     if pipe == HOST { host(context, tried) } else { opened(context, tried, pipe, wait) }
 }
@@ -29,7 +30,7 @@ fn opened(context: &Context, tried: &str, pipe: &str, wait: Option<Duration>) ->
     let builder = PipeClient::builder(pipe).socket(&context.socket).access(Access::Duplex);
     let builder = match wait {
         Some(time) => builder.wait(time).patience(time),
-        None => builder.wait_for_ever(),
+        None => builder.wait(CALL_TIME),
     };
     let client = builder.open().map_err(|error| {
         let code = error.code();

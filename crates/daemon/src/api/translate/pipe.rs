@@ -178,12 +178,14 @@ fn about_pipe(tried: &str, refusal: &PipeRefusal) -> pipe::Error {
             "it is served already, and you want to be the first",
             format!("`{show}` shows by whom: if it is not you, somebody squats on the name"),
         ),
-        PipeRefusal::Differs => denied(
-            "it is served, or declared, as something else",
-            format!(
-                "ask for the same type, direction, instances, time, buffer and access; `{show}` shows them"
-            ),
+        PipeRefusal::Differs(what) => denied(
+            &format!("it is served, or declared by its service's file, with another `{what}`"),
+            format!("ask for the same, or change the file: `{show}` shows how it is"),
         ),
+        PipeRefusal::NotServed(service) => Error::TimedOut(with(
+            &format!("the service {service}, which is to serve it, has not begun to"),
+            format!("`s0 service status {service}` says what it does; does it serve this very name?"),
+        )),
         PipeRefusal::Busy => Error::Busy(with(
             "every instance is busy",
             "wait for one: `s0 pipe connect --wait`, or wait_ms in the call".to_owned(),
@@ -199,6 +201,11 @@ fn about_pipe(tried: &str, refusal: &PipeRefusal) -> pipe::Error {
         PipeRefusal::WrongDirection => {
             Error::BadPipe(with("it does not go that way", format!("`{show}` shows its direction")))
         }
+        // 1062: nothing failed.
+        PipeRefusal::ServiceFailed { service, code: 1062 } => Error::ServiceFailed(with(
+            &format!("the service {service}, which serves it, was stopped"),
+            format!("`s0 service start {service}` starts it"),
+        )),
         PipeRefusal::ServiceFailed { service, .. } => Error::ServiceFailed(with(
             &format!("the service {service}, which serves it, did not start"),
             format!("`s0 service status {service}` says why"),

@@ -3,6 +3,8 @@
 mod child;
 mod crowd;
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -87,6 +89,7 @@ enum Way {
 /// Runs it; the exit code may be that of the command.
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode, Failure> {
     let tried = format!("serve pipe {}", one_line(&args.name));
+    runnable(&tried, &args.command)?;
     let server = builder(context, args).create().map_err(|error| context.pipe_failure(&tried, error))?;
     let orders = Orders {
         pipe: server.name().to_owned(),
@@ -98,6 +101,24 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode, Failure> {
         return alone(context, &tried, server, orders.framing).map(|()| ExitCode::SUCCESS);
     }
     crowd::serve(context, args, &tried, server, orders)
+}
+
+/// A command that is not there is said before a client comes for it.
+fn runnable(tried: &str, command: &[String]) -> Result<(), Failure> {
+    let Some(program) = command.first() else { return Ok(()) };
+    let executable = |path: &Path| {
+        path.metadata().is_ok_and(|status| status.is_file() && status.permissions().mode() & 0o111 != 0)
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = match program.contains('/') {
+        true => executable(Path::new(program)),
+        false => std::env::split_paths(&path).any(|directory| executable(&directory.join(program))),
+    };
+    match found {
+        true => Ok(()),
+        false => Err(Failure::usage(tried, format!("there is no program {} to run", one_line(program)))
+            .hint("write its path, or a name that is found in PATH")),
+    }
 }
 
 fn builder(context: &Context, args: &Args) -> ServerBuilder {
