@@ -2,6 +2,7 @@
 
 use session0_api::error::Refused;
 use session0_api::pipe;
+use session0_model::id::ServiceName;
 use session0_model::limit;
 use session0_model::pipe::name::{BadName, PipeName};
 use session0_model::pipe::refusal::Refusal as PipeRefusal;
@@ -145,81 +146,95 @@ pub fn refusal(tried: &str, refusal: Refusal) -> pipe::Error {
 
 fn about_pipe(tried: &str, refusal: &PipeRefusal) -> pipe::Error {
     use pipe::Error;
-    let with = |why: &str, hint: String| Refused {
-        code: refusal.code(),
-        message: format!("could not {tried}: {why}"),
-        hint: Some(hint),
-    };
-    let denied = |why: &str, hint: String| Error::AccessDenied(with(why, hint));
     // What was tried ends with the name.
     let show = format!("s0 pipe show {}", tried.rsplit(' ').next().unwrap_or("NAME"));
+    let (why, hint) = words(refusal, &show);
+    let refused =
+        Refused { code: refusal.code(), message: format!("could not {tried}: {why}"), hint: Some(hint) };
     match refusal {
-        PipeRefusal::NoSuchPipe => Error::NoSuchPipe(with(
+        PipeRefusal::NoSuchPipe => Error::NoSuchPipe(refused),
+        PipeRefusal::NotListed
+        | PipeRefusal::OutsideRefused
+        | PipeRefusal::Reserved(_)
+        | PipeRefusal::Foreign
+        | PipeRefusal::NotFirst
+        | PipeRefusal::Differs(_) => Error::AccessDenied(refused),
+        PipeRefusal::Busy | PipeRefusal::InstancesFull => Error::Busy(refused),
+        PipeRefusal::TimedOut | PipeRefusal::NotServed(_) => Error::TimedOut(refused),
+        PipeRefusal::WrongDirection => Error::BadPipe(refused),
+        PipeRefusal::ServiceFailed { .. } => Error::ServiceFailed(refused),
+        PipeRefusal::TooManyPipes | PipeRefusal::TooManyWaiters => Error::TooMany(refused),
+        PipeRefusal::Invalid(_) => Error::InvalidParameter(refused),
+    }
+}
+
+/// Why not, and what helps; `show` is the command that shows the pipe.
+fn words(refusal: &PipeRefusal, show: &str) -> (String, String) {
+    let (why, hint): (&str, &str) = match refusal {
+        PipeRefusal::NoSuchPipe => (
             "nobody serves a pipe of this name",
-            "`s0 pipe list` names the pipes there are; the service that serves it may not run".to_owned(),
-        )),
-        PipeRefusal::NotListed => denied(
-            "its access list does not let this caller",
-            format!("`{show}` shows who may do what with it"),
+            "`s0 pipe list` names the pipes there are; the service that serves it may not run",
         ),
-        PipeRefusal::OutsideRefused => denied(
-            "it refuses callers outside every session",
-            "call from a session: `s0 session run N -- COMMAND`".to_owned(),
-        ),
-        PipeRefusal::Reserved(service) => denied(
+        PipeRefusal::NotListed => {
+            ("its access list does not let this caller", &format!("`{show}` shows who may do what with it"))
+        }
+        PipeRefusal::OutsideRefused => {
+            ("it refuses callers outside every session", "call from a session: `s0 session run N -- COMMAND`")
+        }
+        PipeRefusal::Reserved(service) => (
             &format!("the name is reserved for the service {service}"),
-            "choose another name; the reservation is in that service's file".to_owned(),
+            "choose another name; the reservation is in that service's file",
         ),
-        PipeRefusal::Foreign => denied(
+        PipeRefusal::Foreign => (
             "somebody else serves it and lets nobody else",
-            format!("choose another name; `{show}` shows who serves it"),
+            &format!("choose another name; `{show}` shows who serves it"),
         ),
-        PipeRefusal::NotFirst => denied(
+        PipeRefusal::NotFirst => (
             "it is served already, and you want to be the first",
-            format!("`{show}` shows by whom: if it is not you, somebody squats on the name"),
+            &format!("`{show}` shows by whom: if it is not you, somebody squats on the name"),
         ),
-        PipeRefusal::Differs(what) => denied(
+        PipeRefusal::Differs(what) => (
             &format!("it is served, or declared by its service's file, with another `{what}`"),
-            format!("ask for the same, or change the file: `{show}` shows how it is"),
+            &format!("ask for the same, or change the file: `{show}` shows how it is"),
         ),
-        PipeRefusal::NotServed(service) => Error::TimedOut(with(
-            &format!("the service {service}, which is to serve it, has not begun to"),
-            format!("`s0 service status {service}` says what it does; does it serve this very name?"),
-        )),
-        PipeRefusal::Busy => Error::Busy(with(
-            "every instance is busy",
-            "wait for one: `s0 pipe connect --wait`, or wait_ms in the call".to_owned(),
-        )),
-        PipeRefusal::InstancesFull => Error::Busy(with(
-            "there are as many instances of it as there may be",
-            format!("`{show}` shows who has them"),
-        )),
-        PipeRefusal::TimedOut => Error::TimedOut(with(
-            "no instance became free in time",
-            format!("wait longer, or look who has them: `{show}`"),
-        )),
-        PipeRefusal::WrongDirection => {
-            Error::BadPipe(with("it does not go that way", format!("`{show}` shows its direction")))
+        PipeRefusal::NotServed(service) => return of_service(service, None),
+        PipeRefusal::ServiceFailed { service, code } => return of_service(service, Some(*code)),
+        PipeRefusal::Busy => {
+            ("every instance is busy", "wait for one: `s0 pipe connect --wait`, or wait_ms in the call")
         }
-        // 1062: nothing failed.
-        PipeRefusal::ServiceFailed { service, code: 1062 } => Error::ServiceFailed(with(
-            &format!("the service {service}, which serves it, was stopped"),
+        PipeRefusal::InstancesFull => {
+            ("there are as many instances of it as there may be", &format!("`{show}` shows who has them"))
+        }
+        PipeRefusal::TimedOut => {
+            ("no instance became free in time", &format!("wait longer, or look who has them: `{show}`"))
+        }
+        PipeRefusal::WrongDirection => ("it does not go that way", &format!("`{show}` shows its direction")),
+        PipeRefusal::TooManyPipes => {
+            ("too many pipes are served already, by this account or in all", "`s0 pipe list` shows them")
+        }
+        PipeRefusal::TooManyWaiters => {
+            ("too many callers wait for it already", "try again when some of them were served")
+        }
+        PipeRefusal::Invalid(why) => (why, "see docs/domains/pipe.md"),
+    };
+    (why.to_owned(), hint.to_owned())
+}
+
+/// The same about the service that a pipe is reserved for; the code is that of its failure, if it is not merely late.
+fn of_service(service: &ServiceName, code: Option<u32>) -> (String, String) {
+    match code {
+        // Nothing failed.
+        Some(1062) => (
+            format!("the service {service}, which serves it, was stopped or ended by itself"),
             format!("`s0 service start {service}` starts it"),
-        )),
-        PipeRefusal::ServiceFailed { service, .. } => Error::ServiceFailed(with(
-            &format!("the service {service}, which serves it, did not start"),
+        ),
+        Some(_) => (
+            format!("the service {service}, which serves it, did not start"),
             format!("`s0 service status {service}` says why"),
-        )),
-        PipeRefusal::TooManyPipes => Error::TooMany(with(
-            "too many pipes are served already, by this account or in all",
-            "`s0 pipe list` shows them".to_owned(),
-        )),
-        PipeRefusal::TooManyWaiters => Error::TooMany(with(
-            "too many callers wait for it already",
-            "try again when some of them were served".to_owned(),
-        )),
-        PipeRefusal::Invalid(why) => {
-            Error::InvalidParameter(with(why, "see docs/domains/pipe.md".to_owned()))
-        }
+        ),
+        None => (
+            format!("the service {service}, which is to serve it, has not begun to"),
+            format!("`s0 service status {service}` says what it does; does it serve this very name?"),
+        ),
     }
 }
